@@ -1,0 +1,98 @@
+"""What a user may give as a picture: an array with its pixel format, or the path of a file."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agepred_edge.errors import PictureError
+
+# The numbers of agepred_pixel_format in agepred.h, and how many channels each has.
+PIXEL_FORMATS = {"RGB": (1, 3), "BGR": (2, 3), "RGBA": (3, 4), "BGRA": (4, 4), "GRAY": (5, 1)}
+
+# 100 megapixels decode to 300 MB: more than any phone's picture, less than a small device's memory can bear twice.
+MAX_FILE_PIXELS = 100_000_000
+
+Picture = NDArray[np.uint8] | str | os.PathLike[str]
+
+
+def checked_picture(picture: Picture, pixel_format: str | None) -> tuple[NDArray[np.uint8], int]:
+    """Pixels and the core's number of their format, the memory of an array untouched.
+
+    Raises TypeError for another type than uint8, ValueError for a shape, format or memory layout that does not fit,
+    PictureError and FileNotFoundError for files.
+    """
+    if isinstance(picture, str | os.PathLike):
+        if pixel_format is not None:
+            raise ValueError("pixel_format is for arrays; a file says itself what its pixels are")
+        return read_picture(picture), PIXEL_FORMATS["RGB"][0]
+    if not isinstance(picture, np.ndarray):
+        raise TypeError(f"a picture is a NumPy array or a path, not {type(picture).__name__}")
+    if picture.dtype != np.uint8:
+        raise TypeError(f"a picture's dtype must be uint8 (0 to 255), not {picture.dtype}")
+    if pixel_format not in PIXEL_FORMATS:
+        known = ", ".join(PIXEL_FORMATS)
+        raise ValueError(f"an array needs its pixel_format, one of {known}; got {pixel_format!r}")
+    number, channels = PIXEL_FORMATS[pixel_format]
+    shape = picture.shape
+    if picture.ndim not in (2, 3) or (shape[2] if picture.ndim == 3 else 1) != channels:
+        expected = "height x width" if channels == 1 else f"height x width x {channels}"
+        raise ValueError(f"a {pixel_format} picture has the shape {expected}, not {shape}")
+    if picture.size == 0:
+        raise ValueError(f"the picture is empty: its shape is {shape}")
+    return picture, number
+
+
+def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Decodes a picture file to height x width x 3 RGB, turned as its EXIF data says.
+
+    Raises FileNotFoundError, ImportError where Pillow is absent, and PictureError for a file that is no picture,
+    is damaged, or holds more than MAX_FILE_PIXELS; the size is checked before anything is decoded.
+    """
+    try:
+        from PIL import Image, ImageOps  # noqa: PLC0415 - Pillow is optional, arrays do without it
+    except ImportError as missing:
+        raise ImportError(
+            "reading picture files needs Pillow: pip install 'agepred-edge[cli]'; or pass an array"
+        ) from missing
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"picture {path}: there is no such file")
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures; we refuse them ourselves, by a limit of our own.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.width * image.height > MAX_FILE_PIXELS:
+                    raise PictureError(
+                        f"picture {path}: {image.width} x {image.height} pixels are more than the "
+                        f"{MAX_FILE_PIXELS // 1_000_000} megapixels that agepred decodes; shrink it first"
+                    )
+                return _to_rgb(ImageOps.exif_transpose(image))
+    except PictureError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"picture {path}: {error}; shrink it first") from None
+    # Pillow's decoders raise many kinds of errors for damaged files; each means the same to a user.
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, MemoryError) as error:
+        raise PictureError(f"picture {path} cannot be read: {error or type(error).__name__}") from error
+
+
+def _to_rgb(image: Any) -> NDArray[np.uint8]:
+    """Any mode of Pillow's to 8-bit RGB; 16-bit gray keeps its high byte, transparency lies on white."""
+    from PIL import Image  # noqa: PLC0415 - as above
+
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode == "I":  # 16-bit PNG in older releases of Pillow
+        image = Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8))
+    elif image.mode == "F":
+        image = Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"))

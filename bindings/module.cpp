@@ -1,0 +1,206 @@
+// agepred_edge._core: translation between Python and the C++ face, nothing else. What it takes has been shaped by
+// agepred_edge/pictures.py; it still checks every size that the library relies on.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agepred/agepred.hpp"
+
+namespace py = pybind11;
+using namespace pybind11::literals;
+
+namespace {
+
+using Bytes = py::array_t<std::uint8_t>;
+using Floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
+
+// Borrows a picture's memory. Only the distance between rows is free: channels and pixels lie side by side.
+agepred_image borrow(const Bytes &picture, int format) {
+    const auto pixel_format = static_cast<agepred_pixel_format>(format);
+    const py::ssize_t channels = picture.ndim() == 3 ? picture.shape(2) : 1;
+    const agepred_image expected = agepred::image(nullptr, 1, 1, pixel_format);
+    if (picture.ndim() < 2 || picture.ndim() > 3 || channels != expected.stride || picture.size() == 0 ||
+        picture.shape(0) > INT32_MAX || picture.shape(1) > INT32_MAX ||
+        (picture.shape(1) > 1 && picture.strides(1) != channels) || (picture.ndim() == 3 && picture.strides(2) != 1)) {
+        throw py::value_error("a picture must be a uint8 array of height x width (x channels), its pixels without "
+                              "gaps within a row");
+    }
+    // A single row has no distance to a next one; NumPy may then report any number.
+    const py::ssize_t stride = picture.shape(0) > 1 ? picture.strides(0) : 0;
+    return agepred::image(picture.data(), static_cast<int>(picture.shape(1)), static_cast<int>(picture.shape(0)),
+                          pixel_format, stride);
+}
+
+std::array<float, 10> ten(const Floats &points) {
+    if (points.size() != 10) {
+        throw py::value_error("five points of x and y are needed");
+    }
+    std::array<float, 10> result{};
+    std::copy_n(points.data(), result.size(), result.begin());
+    return result;
+}
+
+py::array_t<float> points_array(const float *points) { return py::array_t<float>({5, 2}, points); }
+
+template <class Struct> py::dict detection(const Struct &face) {
+    return py::dict("box"_a = py::make_tuple(face.x, face.y, face.width, face.height), "score"_a = face.score,
+                    "landmarks"_a = points_array(face.points));
+}
+
+template <class Struct> void add_estimate(py::dict &target, const Struct &estimate, py::array_t<float> probabilities) {
+    target["age"] = estimate.age;
+    target["stddev"] = estimate.stddev;
+    target["interval"] = py::make_tuple(estimate.low, estimate.high);
+    target["group"] = estimate.group;
+    target["probabilities"] = std::move(probabilities);
+}
+
+agepred_options options(const std::string &age_model, const std::string &face_model, const std::string &runtime,
+                        int threads, bool allow_spinning, bool arena, float min_score, int max_side) {
+    agepred_options result = agepred::options(age_model.c_str(), face_model.c_str());
+    result.onnxruntime_path = runtime.c_str();
+    result.threads = threads;
+    result.allow_spinning = allow_spinning ? 1 : 0;
+    result.disable_arena = arena ? 0 : 1;
+    result.min_score = min_score;
+    result.max_side = max_side;
+    return result;
+}
+
+py::list detect(const agepred::Detector &detector, const Bytes &picture, int format) {
+    const agepred_image image = borrow(picture, format);
+    std::vector<agepred_detection> found;
+    {
+        const py::gil_scoped_release release;
+        found = detector.detect(image);
+    }
+    py::list result;
+    for (const agepred_detection &face : found) {
+        result.append(detection(face));
+    }
+    return result;
+}
+
+py::list predict(const agepred::Estimator &estimator, const Bytes &picture, int format) {
+    const agepred_image image = borrow(picture, format);
+    std::vector<float> probabilities;
+    std::vector<agepred_face> faces;
+    {
+        const py::gil_scoped_release release;
+        faces = estimator.predict(image, &probabilities);
+    }
+    py::list result;
+    const auto ages = faces.empty() ? 0 : static_cast<py::ssize_t>(probabilities.size() / faces.size());
+    for (std::size_t i = 0; i < faces.size(); ++i) {
+        py::dict face = detection(faces[i]);
+        add_estimate(face, faces[i], py::array_t<float>(ages, probabilities.data() + static_cast<py::ssize_t>(i) * ages));
+        result.append(std::move(face));
+    }
+    return result;
+}
+
+py::dict predict_crop(const agepred::Estimator &estimator, const Bytes &crop) {
+    const agepred_estimator_info info = estimator.info();
+    const py::ssize_t side = info.crop_side;
+    if (crop.ndim() != 3 || crop.shape(0) != side || crop.shape(1) != side || crop.shape(2) != 3 ||
+        (crop.flags() & py::array::c_style) == 0) {
+        throw py::value_error("a crop must be a contiguous uint8 array of " + std::to_string(side) + " x " +
+                              std::to_string(side) + " x 3");
+    }
+    py::array_t<float> probabilities(info.age_count);
+    agepred_age age{};
+    {
+        float *row = probabilities.mutable_data();
+        const std::uint8_t *pixels = crop.data();
+        const py::gil_scoped_release release;
+        age = estimator.predict_crop(pixels, row);
+    }
+    py::dict result;
+    add_estimate(result, age, std::move(probabilities));
+    return result;
+}
+
+py::dict describe(const agepred::Estimator &estimator) {
+    const agepred_estimator_info info = estimator.info();
+    py::list groups;
+    for (int g = 0; g < info.group_count; ++g) {
+        groups.append(py::make_tuple(info.groups[g][0], info.groups[g][1]));
+    }
+    return py::dict("version"_a = info.model_version, "crop_detector"_a = info.crop_detector,
+                    "crop_side"_a = info.crop_side, "crop_points"_a = points_array(info.crop_points),
+                    "first_age"_a = info.first_age, "age_count"_a = info.age_count,
+                    "int8_exact"_a = info.int8_exact != 0, "interval_level"_a = info.interval_level,
+                    "groups"_a = py::tuple(groups));
+}
+
+Bytes align(const Bytes &picture, int format, const Floats &landmarks, const Floats &targets, int side) {
+    const agepred_image image = borrow(picture, format);
+    const auto points = ten(landmarks);
+    const auto goals = ten(targets);
+    if (side < 1 || side > 1024) { // before memory is taken for it
+        throw py::value_error("the side of a crop must be from 1 to 1024 pixels");
+    }
+    Bytes crop({side, side, 3});
+    std::uint8_t *pixels = crop.mutable_data();
+    const py::gil_scoped_release release;
+    agepred::align(image, points, goals.data(), side, pixels);
+    return crop;
+}
+
+py::dict describe_runtime(const std::string &path) {
+    agepred_runtime_info info{};
+    info.struct_size = sizeof info;
+    agepred::detail::call(agepred_runtime_describe, path.c_str(), &info);
+    return py::dict("onnxruntime_version"_a = info.onnxruntime_version, "onnxruntime_path"_a = info.onnxruntime_path,
+                    "cpu_features"_a = info.cpu_features);
+}
+
+} // namespace
+
+PYBIND11_MODULE(_core, m) {
+    m.doc() = "The C++ core of agepred; agepred_edge is its public face.";
+    m.attr("version") = agepred_version();
+
+    // Raised with (status name, message); agepred_edge/errors.py turns it into what users catch.
+    static py::exception<agepred::Failure> failure(m, "Failure");
+    py::register_exception_translator([](std::exception_ptr thrown) {
+        try {
+            if (thrown) {
+                std::rethrow_exception(thrown);
+            }
+        } catch (const agepred::Failure &error) {
+            const py::tuple arguments = py::make_tuple(agepred_status_name(error.status()), error.what());
+            PyErr_SetObject(failure.ptr(), arguments.ptr());
+        }
+    });
+
+    py::class_<agepred::Detector>(m, "Detector")
+        .def(py::init([](const std::string &face_model, const std::string &runtime, int threads, bool allow_spinning,
+                         bool arena, float min_score, int max_side) {
+                 return agepred::Detector(
+                     options("", face_model, runtime, threads, allow_spinning, arena, min_score, max_side));
+             }),
+             "face_model"_a, "runtime"_a, py::kw_only(), "threads"_a, "allow_spinning"_a, "arena"_a, "min_score"_a,
+             "max_side"_a)
+        .def("detect", &detect, "picture"_a, "format"_a);
+
+    py::class_<agepred::Estimator>(m, "Estimator")
+        .def(py::init([](const std::string &age_model, const std::string &face_model, const std::string &runtime,
+                         int threads, bool allow_spinning, bool arena, float min_score, int max_side) {
+                 return agepred::Estimator(
+                     options(age_model, face_model, runtime, threads, allow_spinning, arena, min_score, max_side));
+             }),
+             "age_model"_a, "face_model"_a, "runtime"_a, py::kw_only(), "threads"_a, "allow_spinning"_a, "arena"_a,
+             "min_score"_a, "max_side"_a)
+        .def("predict", &predict, "picture"_a, "format"_a)
+        .def("predict_crop", &predict_crop, "crop"_a)
+        .def("describe", &describe);
+
+    m.def("align", &align, "picture"_a, "format"_a, "landmarks"_a, "targets"_a, "side"_a);
+    m.def("describe_runtime", &describe_runtime, "runtime"_a);
+}

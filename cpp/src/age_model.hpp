@@ -1,0 +1,41 @@
+// Crops to age distributions.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "contract.hpp"
+#include "onnx/model.hpp"
+
+namespace agepred::core {
+
+class AgeModel {
+  public:
+    // Throws Error(INVALID_MODEL) for a file that breaks the contract, naming what is missing.
+    AgeModel(std::shared_ptr<const onnx::Runtime> runtime, const std::string &path,
+             const onnx::ModelSettings &settings);
+
+    [[nodiscard]] const AgeContract &contract() const { return contract_; }
+    [[nodiscard]] int crop_side() const { return crop_side_; }
+    [[nodiscard]] std::size_t age_count() const { return age_count_; }
+    [[nodiscard]] std::size_t crop_bytes() const {
+        return std::size_t{3} * static_cast<std::size_t>(crop_side_) * static_cast<std::size_t>(crop_side_);
+    }
+
+    // crop: crop_bytes() bytes, RGB, pixel by pixel; planar: room for as many, used up by the call;
+    // probabilities: age_count() floats. Safe from any number of threads. Throws Error(INFERENCE_FAILED).
+    Estimate estimate(const std::uint8_t *crop, std::vector<std::uint8_t> &planar,
+                      std::span<float> probabilities) const;
+
+  private:
+    onnx::Model model_;
+    AgeContract contract_;
+    int crop_side_ = 0;
+    std::size_t age_count_ = 0;
+    std::size_t logits_ = 0; // index of that output
+};
+
+} // namespace agepred::core

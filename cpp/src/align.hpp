@@ -1,0 +1,27 @@
+// Five points to an upright crop.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "image.hpp"
+
+namespace agepred::core {
+
+// Right eye, left eye, nose tip, right and left corner of the mouth (the person's right): x and y in turn.
+using Points = std::array<float, 10>;
+
+// The geometry of agepred's models, in fractions of the crop's side: eyes 0.40 of the side apart at 0.29 of its
+// height; the other points as in the 112-pixel ArcFace template (Deng et al., arXiv 1801.07698), scaled with them.
+inline constexpr Points default_targets = {0.30000F, 0.29000F, 0.70000F, 0.29000F, 0.50127F,
+                                           0.51860F, 0.33694F, 0.75278F, 0.66820F, 0.75095F};
+
+inline constexpr int max_crop_side = 1024;
+
+// Cuts the face with these points, in pixels of the picture, out of the picture: the least-squares similarity
+// transform (Umeyama, TPAMI 1991, without reflection) of the targets onto the points, sampled as kernels/crop.hpp
+// says. crop: side x side x 3 bytes, RGB.
+// Throws Error(INVALID_ARGUMENT) for points that are not finite, absurdly far away, or all in one place.
+void align(const ImageView &image, const Points &points, const Points &targets, int side, std::uint8_t *crop);
+
+} // namespace agepred::core

@@ -1,0 +1,280 @@
+// The C ABI over the C++ core: checks arguments, copies results, and is the one place that catches everything.
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <optional>
+#include <string>
+
+#include "agepred/agepred.h"
+#include "agepred_version.h"
+#include "cpu.hpp"
+#include "estimator.hpp"
+#include "status.hpp"
+#include "workspaces.hpp"
+
+using namespace agepred::core;
+
+struct agepred_detector {
+    Detector detector;
+    mutable Workspaces<Detector::Workspace> workspaces;
+};
+
+struct agepred_estimator {
+    Estimator estimator;
+    mutable Workspaces<Estimator::Workspace> workspaces;
+};
+
+namespace {
+
+// Copies a text into a fixed array, cut where it is longer. N counts the NUL.
+template <std::size_t N> void copy_text(char (&target)[N], const std::string &text) {
+    const std::size_t length = std::min(text.size(), N - 1);
+    std::memcpy(target, text.data(), length);
+    target[length] = '\0';
+}
+
+agepred_status fail(agepred_error *error, agepred_status status, const char *message) noexcept {
+    if (error != nullptr && error->struct_size >= sizeof(agepred_error)) {
+        std::strncpy(error->message, message, sizeof error->message - 1);
+        error->message[sizeof error->message - 1] = '\0';
+    }
+    return status;
+}
+
+template <class Work> agepred_status guarded(agepred_error *error, Work &&work) noexcept {
+    try {
+        work();
+        return AGEPRED_OK;
+    } catch (const Error &failure) {
+        return fail(error, failure.status(), failure.what());
+    } catch (const std::bad_alloc &) {
+        return fail(error, AGEPRED_OUT_OF_MEMORY, "out of memory");
+    } catch (const std::exception &failure) {
+        return fail(error, AGEPRED_INTERNAL, failure.what());
+    } catch (...) {
+        return fail(error, AGEPRED_INTERNAL, "a failure of unknown kind");
+    }
+}
+
+void require(bool sound, const std::string &why) {
+    if (!sound) {
+        throw Error(AGEPRED_INVALID_ARGUMENT, why);
+    }
+}
+
+// A struct that the caller gives is as long as this release knows it, or longer.
+template <class Struct> void require_struct(const Struct *given, const char *name) {
+    require(given != nullptr, std::string(name) + " is NULL");
+    require(given->struct_size >= sizeof(Struct), "struct_size of " + std::string(name) + " is not set");
+}
+
+int within(std::int32_t value, int fallback, int low, int high, const char *name) {
+    const int result = value == 0 ? fallback : value;
+    require(result >= low && result <= high, std::string(name) + " must be from " + std::to_string(low) + " to " +
+                                                 std::to_string(high) + ", not " + std::to_string(value));
+    return result;
+}
+
+onnx::ModelSettings model_settings(const agepred_options &options) {
+    onnx::ModelSettings settings;
+    settings.threads = within(options.threads, settings.threads, 1, 64, "threads");
+    settings.allow_spinning = options.allow_spinning != 0;
+    settings.arena = options.disable_arena == 0;
+    return settings;
+}
+
+DetectorSettings detector_settings(const agepred_options &options) {
+    DetectorSettings settings;
+    if (options.min_score != 0) {
+        require(options.min_score > 0 && options.min_score <= 1, "min_score must be above 0 and at most 1");
+        settings.min_score = options.min_score;
+    }
+    settings.max_side = within(options.max_side, settings.max_side, 32, 4096, "max_side");
+    return settings;
+}
+
+std::string path_or_empty(const char *path) { return path != nullptr ? path : ""; }
+
+// Says how many results there are and whether they fit: true if so.
+bool announce(std::size_t found, std::size_t capacity, std::size_t *count) {
+    *count = found;
+    return found <= capacity;
+}
+
+// Writes result i of an array whose elements have the size that the caller's release gives them.
+template <class Struct> void store(Struct *array, std::size_t i, Struct result) {
+    const std::size_t size = array->struct_size;
+    result.struct_size = size;
+    std::memcpy(reinterpret_cast<unsigned char *>(array) + i * size, &result, sizeof result);
+}
+
+template <class Struct> void copy_face(Struct &target, const Face &face) {
+    target.x = face.x;
+    target.y = face.y;
+    target.width = face.width;
+    target.height = face.height;
+    target.score = face.score;
+    std::copy(face.points.begin(), face.points.end(), target.points);
+}
+
+template <class Struct> void copy_estimate(Struct &target, const Estimate &estimate) {
+    target.age = estimate.age;
+    target.stddev = estimate.stddev;
+    target.low = estimate.low;
+    target.high = estimate.high;
+    target.group = estimate.group;
+}
+
+[[noreturn]] void too_many(std::size_t found) {
+    throw Error(AGEPRED_BUFFER_TOO_SMALL, "there are " + std::to_string(found) + " faces, more than there is room for");
+}
+
+Points ten(const float *points) {
+    Points result;
+    std::copy_n(points, result.size(), result.begin());
+    return result;
+}
+
+} // namespace
+
+const char *agepred_version(void) { return AGEPRED_VERSION; }
+
+const char *agepred_status_name(agepred_status status) { return status_name(status); }
+
+agepred_status agepred_runtime_describe(const char *onnxruntime_path, agepred_runtime_info *info,
+                                        agepred_error *error) {
+    return guarded(error, [&] {
+        require_struct(info, "the runtime info");
+        copy_text(info->cpu_features, cpu().features);
+        const auto runtime = onnx::Runtime::open(onnxruntime_path);
+        copy_text(info->onnxruntime_version, runtime->version());
+        copy_text(info->onnxruntime_path, runtime->path());
+    });
+}
+
+agepred_status agepred_detector_create(const agepred_options *options, agepred_detector **detector,
+                                       agepred_error *error) {
+    return guarded(error, [&] {
+        require_struct(options, "the options");
+        require(detector != nullptr, "there is no place for the detector (NULL)");
+        require(!path_or_empty(options->face_model).empty(), "a detector needs a face model");
+        const onnx::ModelSettings models = model_settings(*options);
+        const DetectorSettings settings = detector_settings(*options);
+        *detector = new agepred_detector{
+            {onnx::Runtime::open(options->onnxruntime_path), options->face_model, models, settings}, {}};
+    });
+}
+
+void agepred_detector_free(agepred_detector *detector) { delete detector; }
+
+agepred_status agepred_detect(const agepred_detector *detector, const agepred_image *image,
+                              agepred_detection *detections, size_t capacity, size_t *count, agepred_error *error) {
+    return guarded(error, [&] {
+        require(detector != nullptr && count != nullptr, "the detector or the count is NULL");
+        if (capacity > 0) {
+            require_struct(detections, "the first detection");
+        }
+        const ImageView picture = view(image);
+        Workspaces<Detector::Workspace>::Lease workspace(detector->workspaces);
+        detector->detector.detect(picture, *workspace);
+        if (!announce(workspace->faces.size(), capacity, count)) {
+            too_many(*count);
+        }
+        for (std::size_t i = 0; i < *count; ++i) {
+            agepred_detection result{};
+            copy_face(result, workspace->faces[i]);
+            store(detections, i, result);
+        }
+    });
+}
+
+agepred_status agepred_align(const agepred_image *image, const float *points, const float *targets, int32_t side,
+                             uint8_t *crop, agepred_error *error) {
+    return guarded(error, [&] {
+        require(points != nullptr && crop != nullptr, "the points or the crop are NULL");
+        align(view(image), ten(points), targets != nullptr ? ten(targets) : default_targets, side, crop);
+    });
+}
+
+agepred_status agepred_estimator_create(const agepred_options *options, agepred_estimator **estimator,
+                                        agepred_error *error) {
+    return guarded(error, [&] {
+        require_struct(options, "the options");
+        require(estimator != nullptr, "there is no place for the estimator (NULL)");
+        require(!path_or_empty(options->age_model).empty(), "an estimator needs an age model");
+        const onnx::ModelSettings models = model_settings(*options);
+        const DetectorSettings settings = detector_settings(*options);
+        *estimator = new agepred_estimator{{onnx::Runtime::open(options->onnxruntime_path), options->age_model,
+                                            path_or_empty(options->face_model), models, settings},
+                                           {}};
+    });
+}
+
+void agepred_estimator_free(agepred_estimator *estimator) { delete estimator; }
+
+agepred_status agepred_estimator_describe(const agepred_estimator *estimator, agepred_estimator_info *info,
+                                          agepred_error *error) {
+    return guarded(error, [&] {
+        require(estimator != nullptr, "the estimator is NULL");
+        require_struct(info, "the estimator info");
+        const AgeModel &model = estimator->estimator.age_model();
+        const AgeContract &contract = model.contract();
+        copy_text(info->model_version, contract.version);
+        copy_text(info->crop_detector, contract.crop_detector);
+        info->crop_side = model.crop_side();
+        std::copy(contract.crop_points.begin(), contract.crop_points.end(), info->crop_points);
+        info->first_age = contract.first_age;
+        info->age_count = static_cast<std::int32_t>(model.age_count());
+        info->int8_exact = contract.int8_exact ? 1 : 0;
+        info->interval_level = contract.interval_level;
+        info->group_count = static_cast<std::int32_t>(contract.groups.size());
+        for (std::size_t g = 0; g < contract.groups.size(); ++g) {
+            info->groups[g][0] = contract.groups[g].first;
+            info->groups[g][1] = contract.groups[g].last;
+        }
+    });
+}
+
+agepred_status agepred_predict(const agepred_estimator *estimator, const agepred_image *image, agepred_face *faces,
+                               size_t capacity, float *probabilities, size_t *count, agepred_error *error) {
+    return guarded(error, [&] {
+        require(estimator != nullptr && count != nullptr, "the estimator or the count is NULL");
+        if (capacity > 0) {
+            require_struct(faces, "the first face");
+        }
+        const ImageView picture = view(image);
+        Workspaces<Estimator::Workspace>::Lease workspace(estimator->workspaces);
+        estimator->estimator.detect(picture, *workspace);
+        // Before the ages are estimated: a caller who must come again with more room has not paid for them.
+        if (!announce(workspace->detector.faces.size(), capacity, count)) {
+            too_many(*count);
+        }
+        estimator->estimator.estimate(picture, *workspace);
+        for (std::size_t i = 0; i < *count; ++i) {
+            agepred_face result{};
+            copy_face(result, workspace->detector.faces[i]);
+            copy_estimate(result, workspace->estimates[i]);
+            store(faces, i, result);
+        }
+        if (probabilities != nullptr) {
+            std::copy(workspace->probabilities.begin(), workspace->probabilities.end(), probabilities);
+        }
+    });
+}
+
+agepred_status agepred_predict_crop(const agepred_estimator *estimator, const uint8_t *crop, agepred_age *estimate,
+                                    float *probabilities, agepred_error *error) {
+    return guarded(error, [&] {
+        require(estimator != nullptr && crop != nullptr, "the estimator or the crop is NULL");
+        require_struct(estimate, "the estimate");
+        const AgeModel &model = estimator->estimator.age_model();
+        Workspaces<Estimator::Workspace>::Lease workspace(estimator->workspaces);
+        workspace->probabilities.resize(model.age_count());
+        agepred_age result{};
+        copy_estimate(result, model.estimate(crop, workspace->planar, workspace->probabilities));
+        store(estimate, 0, result);
+        if (probabilities != nullptr) {
+            std::copy(workspace->probabilities.begin(), workspace->probabilities.end(), probabilities);
+        }
+    });
+}

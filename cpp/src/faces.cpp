@@ -1,0 +1,84 @@
+#include "faces.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace agepred::core {
+namespace {
+
+// Whether a face can be cut out at all: numbers that are finite and near some picture, points not all in one place.
+bool plausible(const Face &face) {
+    constexpr float far = 4.0F * ImageView::max_side;
+    const auto near = [](float number) { return std::abs(number) <= far; }; // false for NaN
+    // The right eye and the left corner of the mouth are opposite ends of every face.
+    const bool apart = std::hypot(face.points[0] - face.points[8], face.points[1] - face.points[9]) >= 1.0F;
+    return apart && near(face.x) && near(face.y) && near(face.width) && near(face.height) &&
+           std::all_of(face.points.begin(), face.points.end(), near);
+}
+
+} // namespace
+
+bool YuNetGrid::complete() const {
+    const std::size_t cells = static_cast<std::size_t>(columns) * static_cast<std::size_t>(rows);
+    return cls.size() == cells && obj.size() == cells && box.size() == 4 * cells && points.size() == 10 * cells;
+}
+
+void decode(const YuNetGrid &grid, float min_score, std::vector<Face> &faces) {
+    const auto stride = static_cast<float>(grid.stride);
+    for (int row = 0; row < grid.rows; ++row) {
+        for (int column = 0; column < grid.columns; ++column) {
+            const std::size_t cell = static_cast<std::size_t>(row) * static_cast<std::size_t>(grid.columns) +
+                                     static_cast<std::size_t>(column);
+            const float score =
+                std::sqrt(std::clamp(grid.cls[cell], 0.0F, 1.0F) * std::clamp(grid.obj[cell], 0.0F, 1.0F));
+            if (!(score >= min_score)) { // also passes over NaN
+                continue;
+            }
+            const float *box = &grid.box[4 * cell]; // centre within the grid, logarithms of the sizes, in strides
+            const float *offsets = &grid.points[10 * cell];
+            const auto x = static_cast<float>(column);
+            const auto y = static_cast<float>(row);
+            Face face{};
+            face.score = score;
+            face.width = std::exp(box[2]) * stride;
+            face.height = std::exp(box[3]) * stride;
+            face.x = (x + box[0]) * stride - face.width / 2;
+            face.y = (y + box[1]) * stride - face.height / 2;
+            for (std::size_t i = 0; i < face.points.size(); i += 2) {
+                face.points[i] = (x + offsets[i]) * stride;
+                face.points[i + 1] = (y + offsets[i + 1]) * stride;
+            }
+            if (plausible(face)) {
+                faces.push_back(face);
+            }
+        }
+    }
+}
+
+float overlap(const Face &one, const Face &other) {
+    const float width = std::min(one.x + one.width, other.x + other.width) - std::max(one.x, other.x);
+    const float height = std::min(one.y + one.height, other.y + other.height) - std::max(one.y, other.y);
+    if (!(width > 0 && height > 0)) {
+        return 0;
+    }
+    const float both = width * height;
+    return both / (one.width * one.height + other.width * other.height - both);
+}
+
+void suppress(std::vector<Face> &faces, float max_overlap) {
+    std::sort(faces.begin(), faces.end(), [](const Face &a, const Face &b) { return a.score > b.score; });
+    if (faces.size() > max_candidates) {
+        faces.resize(max_candidates);
+    }
+    std::size_t kept = 0;
+    for (const Face &candidate : faces) {
+        const bool hidden = std::any_of(faces.begin(), faces.begin() + static_cast<std::ptrdiff_t>(kept),
+                                        [&](const Face &face) { return overlap(face, candidate) > max_overlap; });
+        if (!hidden) {
+            faces[kept++] = candidate;
+        }
+    }
+    faces.resize(kept);
+}
+
+} // namespace agepred::core

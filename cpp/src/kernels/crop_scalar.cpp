@@ -1,0 +1,71 @@
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/crop.hpp"
+
+namespace agepred::core::kernels {
+namespace {
+
+// Index i of a mirrored row of n pixels: ... 2 1 0 1 2 ... n-1 n-2 ...
+std::int64_t mirror(std::int64_t i, std::int64_t n) {
+    if (i >= 0 && i < n) {
+        return i;
+    }
+    if (n == 1) {
+        return 0;
+    }
+    const std::int64_t period = 2 * (n - 1);
+    i = std::abs(i) % period; // a mirror image is symmetric about 0
+    return i < n ? i : period - i;
+}
+
+// Adds the bilinear sample at (x, y), counted from the centre of the first pixel, to sum[3].
+void add_sample(const CropSource &source, double x, double y, float *sum) {
+    const double left = std::floor(x);
+    const double top = std::floor(y);
+    const auto fx = static_cast<float>(x - left);
+    const auto fy = static_cast<float>(y - top);
+    const auto x0 = static_cast<std::int64_t>(left);
+    const auto y0 = static_cast<std::int64_t>(top);
+    const std::uint8_t *row0 = source.pixels + mirror(y0, source.height) * source.stride;
+    const std::uint8_t *row1 = source.pixels + mirror(y0 + 1, source.height) * source.stride;
+    const std::int64_t column0 = mirror(x0, source.width) * source.pixel_bytes;
+    const std::int64_t column1 = mirror(x0 + 1, source.width) * source.pixel_bytes;
+    const int channels[3] = {source.red, source.green, source.blue};
+    for (int c = 0; c < 3; ++c) {
+        const auto p00 = static_cast<float>(row0[column0 + channels[c]]);
+        const auto p01 = static_cast<float>(row0[column1 + channels[c]]);
+        const auto p10 = static_cast<float>(row1[column0 + channels[c]]);
+        const auto p11 = static_cast<float>(row1[column1 + channels[c]]);
+        const float upper = p00 + fx * (p01 - p00);
+        const float lower = p10 + fx * (p11 - p10);
+        sum[c] += upper + fy * (lower - upper);
+    }
+}
+
+} // namespace
+
+void crop_scalar(const CropSource &source, int side, std::uint8_t *crop) {
+    const double span = std::hypot(source.a, source.b); // picture pixels that a crop pixel spans
+    const int n = static_cast<int>(std::ceil(std::clamp(span, 1.0, double{max_samples})));
+    const float weight = 1.0F / static_cast<float>(n * n);
+    for (int v = 0; v < side; ++v) {
+        for (int u = 0; u < side; ++u) {
+            float sum[3] = {0, 0, 0};
+            for (int j = 0; j < n; ++j) {
+                const double cv = v + (j + 0.5) / n;
+                for (int i = 0; i < n; ++i) {
+                    const double cu = u + (i + 0.5) / n;
+                    // Minus a half: from continuous coordinates to indices of pixel centres.
+                    add_sample(source, source.a * cu - source.b * cv + source.x - 0.5,
+                               source.b * cu + source.a * cv + source.y - 0.5, sum);
+                }
+            }
+            for (float channel : sum) {
+                *crop++ = static_cast<std::uint8_t>(channel * weight + 0.5F);
+            }
+        }
+    }
+}
+
+} // namespace agepred::core::kernels
