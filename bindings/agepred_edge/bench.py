@@ -57,12 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         _check_output(options.output)
         result = measure(options)
+        print(json.dumps(result, indent=2) if options.json else render(result))
         if options.output is not None:
             write_json(result, options.output)
-    except (BenchError, FirstResultError, agepred_edge.AgepredError, OSError, ValueError) as error:
+    except (BenchError, FirstResultError, agepred_edge.AgepredError, OSError, ImportError) as error:
         print(f"agepred-bench: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(result, indent=2) if options.json else render(result))
+    except KeyboardInterrupt:
+        return 130  # as shells report a command that was interrupted
     if result["disagreement"] is not None:
         print(f"agepred-bench: {result['disagreement']}", file=sys.stderr)
         return 1
@@ -75,19 +77,20 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     Raises BenchError, FirstResultError, OSError and what agepred_edge and torch_peer raise.
     """
     plan = Plan(warmup=options.warmup, runs=options.runs, min_time_s=options.min_time, turn=options.turn)
-    models = _models(options.model)
+    named = _named_model(options.model)
+    models = _with_sibling(named)
     specs, remarks = _specs(models, options.threads, with_torch=not options.no_torch)
     machine = bench_machine.describe_machine()
     engines = {spec.name: spec.load() for spec in specs}
-    info = agepred_edge.AgeEstimator(models[0]).info
-    crops, source = _crops(options, models[0], info.crop_side)
+    info = _common_info(models)
+    crops, source = _crops(options, named, info.crop_side)
     firsts = {spec.name: measure_first_result(spec, info.crop_side) for spec in specs}
     times = take_turns({name: engine.run for name, engine in engines.items()}, crops, plan)
     agreements = _agreements(engines, crops, info.first_age)
     picture = None
     if options.image is not None:
         picture = time_picture(
-            options.image, models[0], plan, threads=options.threads, face_model=options.face_model
+            options.image, named, plan, threads=options.threads, face_model=options.face_model
         )
     return {
         "versions": bench_machine.describe_versions(),
@@ -123,7 +126,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--model", default="int8.onnx", help="ONNX file; a bare name that is no file here means "
         "that file of the packaged age model (default: int8.onnx)")  # fmt: skip
-    add("--threads", type=_number(int, 1, _MAX_THREADS), default=1, metavar="N", help="of each engine (default: 1)")
+    add(
+        "--threads",
+        type=_number(int, 1, _MAX_THREADS),
+        default=1,
+        metavar="N",
+        help="of each engine (default: 1)",
+    )
     add("--warmup", type=_number(int, 0, 10**6), default=defaults.warmup, metavar="N",
         help=f"calls of each engine that are not timed (default: {defaults.warmup})")  # fmt: skip
     add("--runs", type=_number(int, 1, 10**6), default=defaults.runs, metavar="N",
@@ -132,7 +141,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"that the measurement lasts at least (default: {defaults.min_time_s:g})")  # fmt: skip
     add("--turn", type=_number(int, 2, 10**6), default=defaults.turn, metavar="N",
         help=f"calls in a row in an engine's turn (default: {defaults.turn})")  # fmt: skip
-    add("--image", type=Path, metavar="PHOTO", help="use this picture's faces, and time the whole chain on it")
+    add(
+        "--image", type=Path, metavar="PHOTO", help="use this picture's faces, and time the whole chain on it"
+    )
     add("--face-model", type=Path, metavar="FILE", help="face detector for --image")
     add("--no-torch", action="store_true", help="leave PyTorch out")
     add("--json", action="store_true", help="print JSON in place of the table")
@@ -167,29 +178,39 @@ def _check_output(output: Path | None) -> None:
         raise BenchError(f"--output {output}: there is no folder {output.parent}")
 
 
-def _models(name: str) -> list[Path]:
-    """The model file and, where it has one, its sibling of the other precision; int8 first."""
-    path = Path(name)
-    if not path.exists() and path.name == name:
-        path = agepred_edge.default_age_model() / name
-    if not path.is_file():
-        raise BenchError(f"--model {name}: no such file ({path})")
-    int8, fp32 = (path.with_name(f"{precision}.onnx") for precision in ("int8", "fp32"))
-    if path.name not in (int8.name, fp32.name):
-        return [path]
-    return [sibling for sibling in (int8, fp32) if sibling.is_file()]
+def _named_model(name: str) -> Path:
+    path = agepred_edge.find_age_model(name)
+    if path.is_dir():
+        raise BenchError(f"--model {name}: is a folder; name a file in it")
+    return path
+
+
+def _with_sibling(named: Path) -> list[Path]:
+    """The file and, where it has one beside it, its sibling of the other precision; int8 first."""
+    precisions = [named.with_name(f"{precision}.onnx") for precision in ("int8", "fp32")]
+    if named not in precisions:
+        return [named]
+    return [path for path in precisions if path.is_file()]
+
+
+def _common_info(models: list[Path]) -> agepred_edge.ModelInfo:
+    """What the files say of themselves, where they say the same of crop and ages."""
+    infos = [agepred_edge.AgeEstimator(path).info for path in models]
+    if len({(info.crop_side, info.first_age, info.age_count) for info in infos}) > 1:
+        raise BenchError(f"{' and '.join(map(str, models))} differ in their crops or ages: not one network")
+    return infos[0]
 
 
 def _specs(models: list[Path], threads: int, *, with_torch: bool) -> tuple[list[EngineSpec], list[str]]:
     """What takes part, and remarks about what does not."""
-    specs = [
-        EngineSpec(name=f"libagepred {path.stem}", model=str(path), threads=threads) for path in models
-    ]
+    specs = [EngineSpec(name=f"libagepred {path.stem}", model=str(path), threads=threads) for path in models]
     fp32 = next((path for path in models if path.name == "fp32.onnx"), None)
     if not with_torch:
         return specs, []
     if fp32 is None:
-        return specs, [f"PyTorch left out: it is rebuilt from fp32.onnx, which does not lie beside {models[0]}"]
+        return specs, [
+            f"PyTorch left out: it is rebuilt from fp32.onnx, which does not lie beside {models[0]}"
+        ]
     if not pytorch_is_here():
         return specs, ["PyTorch left out: not installed (pip install 'agepred-edge[bench]')"]
     specs += [
@@ -249,16 +270,15 @@ def _disagreement(agreements: list[Agreement]) -> str | None:
         if one.of.startswith("PyTorch") and apart:
             return (
                 f"{one.of} and {one.against} disagree by {one.max_age_difference:.3g} years "
-                f"(at most {_MAX_AGE_DIFFERENCE} is rounding): the times above do not compare the same network"
+                f"(at most {_MAX_AGE_DIFFERENCE} is rounding): these are times of different networks"
             )
     return None
 
 
 def _method(plan: Plan) -> str:
     return (
-        f"one crop a call, turns of {plan.turn} calls in shuffled order; cold: a turn's first call, caches full "
-        "of another engine's data; warm: the others; x PyTorch: times as fast as its faster layout; first "
-        "result: from process start, fresh process"
+        f"turns of {plan.turn} calls in shuffled order; cold: a turn's first call; the rest is warm; "
+        "ratio: to PyTorch's faster layout; first: result in a fresh process, from its start"
     )
 
 

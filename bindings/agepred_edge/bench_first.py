@@ -69,13 +69,16 @@ def _run_child(spec: EngineSpec, side: int) -> tuple[float, float]:
     """Milliseconds and MiB of one process."""
     task = json.dumps({"spec": spec.to_dict(), "side": side})
     begun_ns = time.monotonic_ns()  # the same clock in every process of the machine
-    child = subprocess.run(
-        [sys.executable, "-c", _CHILD, task],
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-        check=False,
-    )
+    try:
+        child = subprocess.run(
+            [sys.executable, "-c", _CHILD, task],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise FirstResultError(f"{spec.name} gave no result in {_TIMEOUT_S:.0f} s") from None
     if child.returncode != 0:
         last_words = child.stderr.strip().splitlines() or [f"exit status {child.returncode}"]
         raise FirstResultError(f"{spec.name} failed in a fresh process: {last_words[-1]}")

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-_HEADINGS = (
-    ("engine", "warm p50", "p90", "p99", "min", "mean", "stddev", "x PyTorch")
-    + ("cold p50", "x PyTorch", "first result", "peak memory", "file")
-)  # fmt: skip
+_WARM_COLUMNS = ("p50", "p90", "p99", "min", "mean", "stddev")
+_HEADINGS = ("engine", *_WARM_COLUMNS, "ratio", "cold p50", "ratio", "first", "MiB peak", "MiB file")
 
 
 def render(result: dict[str, Any]) -> str:
@@ -55,12 +53,15 @@ def _render_head(result: dict[str, Any]) -> str:
     machine, settings = result["machine"], result["settings"]
     versions = ", ".join(f"{name} {version or 'absent'}" for name, version in result["versions"].items())
     lines = [
-        ("cpu", f"{machine['cpu']}, {machine['cores']} cores ({machine['cpu_features'] or 'no features known'})"),
+        (
+            "cpu",
+            f"{machine['cpu']}, {machine['cores']} cores ({machine['cpu_features'] or 'no features known'})",
+        ),
         ("clock", _clock(machine)),
         ("versions", versions),
     ]
     lines += [
-        ("model", f"{model['path']}  {_mib(model['bytes'])}  sha256 {model['sha256'][:12]}")
+        ("model", f"{model['path']}  {_mib(model['bytes'])} MiB  sha256 {model['sha256'][:12]}")
         for model in result["models"]
     ]
     lines += [
@@ -87,12 +88,12 @@ def _engine_row(engine: dict[str, Any]) -> list[str]:
     warm, cold = engine["warm"], engine["cold"]
     return [
         engine["name"],
-        *(f"{warm[key]:.3f}" for key in ("p50", "p90", "p99", "min", "mean", "stddev")),
+        *(f"{warm[key]:.3f}" for key in _WARM_COLUMNS),
         _ratio(engine["times_pytorch_warm"]),
         f"{cold['p50']:.3f}",
         _ratio(engine["times_pytorch_cold"]),
-        f"{engine['first_result_ms']:.0f} ms",
-        f"{engine['peak_memory_mib']:.0f} MiB",
+        f"{engine['first_result_ms']:.0f}",
+        f"{engine['peak_memory_mib']:.0f}",
         _mib(engine["file_bytes"]),
     ]
 
@@ -102,15 +103,16 @@ def _ratio(ratio: float | None) -> str:
 
 
 def _mib(size_bytes: int) -> str:
-    return f"{size_bytes / 2**20:.2f} MiB"
+    return f"{size_bytes / 2**20:.2f}"
 
 
 def _notes(result: dict[str, Any]) -> list[str]:
     warm, cold = result["engines"][0]["warm"], result["engines"][0]["cold"]
-    lines = [f"times in milliseconds, {warm['count']} warm and {cold['count']} cold an engine; none dropped"]
+    lines = [f"times in ms: {warm['count']} warm and {cold['count']} cold of each engine, none dropped"]
     lines += [
-        f"{one['of']} against {one['against']}: age differs by {one['mean_age_difference']:.2g} years on average, "
-        f"{one['max_age_difference']:.2g} at most; a probability by {one['max_probability_difference']:.1e} at most"
+        f"{one['of']} against {one['against']}: age differs by {one['mean_age_difference']:.2g} years "
+        f"on average, {one['max_age_difference']:.2g} at most; "
+        f"a probability by {one['max_probability_difference']:.1e} at most"
         for one in result["agreements"]
     ]
     return lines + result["remarks"]
@@ -121,9 +123,8 @@ def _render_picture(picture: dict[str, Any]) -> str:
         f"{picture['path']}: {picture['width']} x {picture['height']} pixels, faces: {picture['faces']}; "
         "predict is detect, align and age in one call"
     )
-    columns = ("p50", "p90", "p99", "min", "mean", "stddev")
     rows = [
-        [stage, *(f"{summary[column]:.3f}" for column in columns)]
+        [stage, *(f"{summary[column]:.3f}" for column in _WARM_COLUMNS)]
         for stage, summary in picture["stages"].items()
     ]
-    return title + "\n" + render_table(("stage", *columns), rows)
+    return title + "\n" + render_table(("stage", *_WARM_COLUMNS), rows)

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import fx, nn
 
+from agepred_edge.errors import ModelError
+
 _DTYPES = {
     onnx.TensorProto.FLOAT: torch.float32,
     onnx.TensorProto.UINT8: torch.uint8,
@@ -30,7 +32,7 @@ _ELEMENTWISE: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-class PeerError(ValueError):
+class PeerError(ModelError):
     """A model file that cannot be rebuilt in PyTorch; the message names file and cause."""
 
 
@@ -75,18 +77,11 @@ class _Rebuild:
         if output not in self._values:
             raise PeerError(f"it has no output '{output}'")
         self._graph.output(self._values[output])
-        self._graph.eliminate_dead_code()
-        self._graph.lint()
-        self._work_in_place()
-        return fx.GraphModule(self._modules, self._graph)
-
-    def _work_in_place(self) -> None:
-        """Lets activations overwrite what nobody else reads, as torchvision's networks do."""
-        for node in self._graph.nodes:
-            if node.op == "call_module":
-                module, source = self._modules.get_submodule(str(node.target)), node.args[0]
-                if isinstance(module, nn.Hardtanh | nn.ReLU):
-                    module.inplace = source.op == "call_module" and len(source.users) == 1
+        module = fx.GraphModule(self._modules, self._graph)
+        module.graph.eliminate_dead_code()
+        _work_in_place(module)
+        module.recompile()
+        return module
 
     def _add(self, node: onnx.NodeProto) -> None:
         build = getattr(self, f"_add_{node.op_type.lower()}", None)
@@ -213,6 +208,15 @@ class _Rebuild:
         if shape is None or attributes.get("allowzero", 0) or shape.size != 2 or shape[0] not in (0, -1):
             raise PeerError(f"Reshape (node '{node.name}') does more than flatten")
         self._function(node, torch.flatten, self._value(node.input[0]), 1)
+
+
+def _work_in_place(module: fx.GraphModule) -> None:
+    """Lets activations overwrite what nobody else reads, as torchvision's networks do."""
+    for node in module.graph.nodes:
+        if node.op == "call_module":
+            activation, source = module.get_submodule(str(node.target)), node.args[0]
+            if isinstance(activation, nn.Hardtanh | nn.ReLU):
+                activation.inplace = source.op == "call_module" and len(source.users) == 1
 
 
 def _with_weights(module: nn.Module, weight: NDArray[Any], bias: NDArray[Any] | None) -> nn.Module:

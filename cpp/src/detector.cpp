@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 
 #include "status.hpp"
 
@@ -12,7 +13,10 @@ namespace {
 constexpr std::array<int, 3> strides = {8, 16, 32};
 constexpr int alignment = 32;        // sides of the input are multiples of the coarsest stride
 constexpr float max_overlap = 0.3F;  // YuNet's authors' threshold for suppression
-constexpr double wide_border = 0.3;  // 60 pixels around a UTKFace chip of 200, on which its labels' faces were found
+constexpr double wide_border = 0.3;  // share of a side; faces cut off by the picture's border are found with it
+// Pixels of the network's input. Above about 300 YuNet misses faces or takes their parts for faces (opencv_zoo
+// issue 31); 256 leaves a margin.
+constexpr double large_face = 256;
 
 // The outputs of a YuNet file, in the order in which Detector reads them.
 constexpr std::array<const char *, 4> output_kinds = {"cls_", "obj_", "bbox_", "kps_"};
@@ -63,11 +67,22 @@ Detector::Detector(std::shared_ptr<const onnx::Runtime> runtime, const std::stri
 
 void Detector::detect(const ImageView &image, Workspace &workspace) const {
     look(image, {settings_.max_side, 0.0}, workspace);
-    if (workspace.faces.empty()) {
-        // A face that fills the picture, as in a passport photo cut tight, is too large or cut off for the first look.
-        look(image, {settings_.max_side / 2, wide_border}, workspace);
+    std::vector<Face> &faces = workspace.faces;
+    const double shrunk_by = std::max(1.0, static_cast<double>(std::max(image.width, image.height)) / settings_.max_side);
+    const auto large = static_cast<float>(large_face * shrunk_by);
+    const auto is_at_least = [](float side) {
+        return [side](const Face &face) { return std::max(face.width, face.height) >= side; };
+    };
+    if (faces.empty() || std::any_of(faces.begin(), faces.end(), is_at_least(large))) {
+        workspace.fine.swap(faces);
+        look(image, {std::max(1, settings_.max_side / 4), wide_border}, workspace);
+        if (!workspace.fine.empty()) {
+            // From further away only the large ones are seen well.
+            std::erase_if(faces, std::not_fn(is_at_least(large / 2)));
+        }
+        add_uncovered(workspace.fine, faces);
     }
-    std::sort(workspace.faces.begin(), workspace.faces.end(),
+    std::sort(faces.begin(), faces.end(),
               [](const Face &a, const Face &b) { return a.width * a.height > b.width * b.height; });
 }
 

@@ -25,6 +25,7 @@ class Detector {
         std::vector<float> input;
         std::vector<kernels::Span> columns;
         std::vector<Face> faces; // the answer of detect()
+        std::vector<Face> fine;  // what the first of two looks found
     };
 
     // Throws Error(INVALID_MODEL) for a file that is no face model.
@@ -32,6 +33,8 @@ class Detector {
              const onnx::ModelSettings &model_settings, const DetectorSettings &settings);
 
     // Fills workspace.faces, in pixels of the picture, largest box first. Throws Error(INFERENCE_FAILED).
+    // Looks twice where the first look found nothing or a very large face: then also from further away, with a border
+    // around the picture.
     void detect(const ImageView &image, Workspace &workspace) const;
 
   private:

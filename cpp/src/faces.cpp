@@ -16,6 +16,12 @@ bool plausible(const Face &face) {
            std::all_of(face.points.begin(), face.points.end(), near);
 }
 
+float common_area(const Face &one, const Face &other) {
+    const float width = std::min(one.x + one.width, other.x + other.width) - std::max(one.x, other.x);
+    const float height = std::min(one.y + one.height, other.y + other.height) - std::max(one.y, other.y);
+    return width > 0 && height > 0 ? width * height : 0;
+}
+
 } // namespace
 
 bool YuNetGrid::complete() const {
@@ -34,7 +40,7 @@ void decode(const YuNetGrid &grid, float min_score, std::vector<Face> &faces) {
             if (!(score >= min_score)) { // also passes over NaN
                 continue;
             }
-            const float *box = &grid.box[4 * cell]; // centre within the grid, logarithms of the sizes, in strides
+            const float *box = &grid.box[4 * cell]; // center within the grid, logarithms of the sizes, in strides
             const float *offsets = &grid.points[10 * cell];
             const auto x = static_cast<float>(column);
             const auto y = static_cast<float>(row);
@@ -56,13 +62,8 @@ void decode(const YuNetGrid &grid, float min_score, std::vector<Face> &faces) {
 }
 
 float overlap(const Face &one, const Face &other) {
-    const float width = std::min(one.x + one.width, other.x + other.width) - std::max(one.x, other.x);
-    const float height = std::min(one.y + one.height, other.y + other.height) - std::max(one.y, other.y);
-    if (!(width > 0 && height > 0)) {
-        return 0;
-    }
-    const float both = width * height;
-    return both / (one.width * one.height + other.width * other.height - both);
+    const float both = common_area(one, other);
+    return both > 0 ? both / (one.width * one.height + other.width * other.height - both) : 0;
 }
 
 void suppress(std::vector<Face> &faces, float max_overlap) {
@@ -79,6 +80,18 @@ void suppress(std::vector<Face> &faces, float max_overlap) {
         }
     }
     faces.resize(kept);
+}
+
+void add_uncovered(const std::vector<Face> &more, std::vector<Face> &faces) {
+    const std::size_t before = faces.size();
+    for (const Face &face : more) {
+        const bool covered = std::any_of(faces.begin(), faces.begin() + static_cast<std::ptrdiff_t>(before), [&](const Face &other) {
+            return common_area(face, other) > 0.5F * face.width * face.height;
+        });
+        if (!covered) {
+            faces.push_back(face);
+        }
+    }
 }
 
 } // namespace agepred::core

@@ -3,12 +3,12 @@
  * The C ABI of agepred, the one interface of the library that stays compatible. It compiles as C11 and
  * as C++. The library takes pixels, never picture files; it prints nothing and never ends the process.
  *
- *     agepred_options options = {sizeof options, "models/age/int8.onnx", "face.onnx"};
- *     agepred_error error = {sizeof error};
+ *     agepred_options options = {.struct_size = sizeof options, .age_model = "int8.onnx", .face_model = "face.onnx"};
+ *     agepred_error error = {.struct_size = sizeof error};
  *     agepred_estimator *estimator = NULL;
  *     if (agepred_estimator_create(&options, &estimator, &error) != AGEPRED_OK)
  *         return complain(error.message);
- *     agepred_face faces[16] = {{sizeof(agepred_face)}};
+ *     agepred_face faces[16] = {{.struct_size = sizeof(agepred_face)}};
  *     size_t count = 0;
  *     agepred_predict(estimator, &image, faces, 16, NULL, &count, &error);
  *     agepred_estimator_free(estimator);
@@ -21,7 +21,7 @@
  *              Members that a caller leaves zero take the default that stands beside them. In an
  *              array the first element's size counts for all.
  *   Ownership  The caller owns every buffer. Only the two handles are the library's; each has its free.
- *   Pixels     Coordinates are continuous: (0, 0) is the top left corner of the picture, the centre of
+ *   Pixels     Coordinates are continuous: (0, 0) is the top left corner of the picture, the center of
  *              the first pixel lies at (0.5, 0.5), x runs right and y runs down.
  *   Points     Five points of a face are ten floats, x and y in turn: right eye, left eye, nose tip,
  *              right and left corner of the mouth, where right is the person's right.
