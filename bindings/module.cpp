@@ -3,6 +3,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
+#include <pybind11/typing.h>
 
 #include <array>
 #include <optional>
@@ -18,6 +19,8 @@ namespace {
 
 using Bytes = py::array_t<std::uint8_t>;
 using Floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
+using Record = py::typing::Dict<py::str, py::object>; // becomes a dataclass of agepred_edge/results.py
+using Records = py::typing::List<Record>;
 
 // Borrows a picture's memory. Only the distance between rows is free: channels and pixels lie side by side.
 agepred_image borrow(const Bytes &picture, int format) {
@@ -72,21 +75,21 @@ agepred_options options(const std::string &age_model, const std::string &face_mo
     return result;
 }
 
-py::list detect(const agepred::Detector &detector, const Bytes &picture, int format) {
+Records detect(const agepred::Detector &detector, const Bytes &picture, int format) {
     const agepred_image image = borrow(picture, format);
     std::vector<agepred_detection> found;
     {
         const py::gil_scoped_release release;
         found = detector.detect(image);
     }
-    py::list result;
+    Records result;
     for (const agepred_detection &face : found) {
         result.append(detection(face));
     }
     return result;
 }
 
-py::list predict(const agepred::Estimator &estimator, const Bytes &picture, int format) {
+Records predict(const agepred::Estimator &estimator, const Bytes &picture, int format) {
     const agepred_image image = borrow(picture, format);
     std::vector<float> probabilities;
     std::vector<agepred_face> faces;
@@ -94,17 +97,18 @@ py::list predict(const agepred::Estimator &estimator, const Bytes &picture, int 
         const py::gil_scoped_release release;
         faces = estimator.predict(image, &probabilities);
     }
-    py::list result;
+    Records result;
     const auto ages = faces.empty() ? 0 : static_cast<py::ssize_t>(probabilities.size() / faces.size());
     for (std::size_t i = 0; i < faces.size(); ++i) {
         py::dict face = detection(faces[i]);
-        add_estimate(face, faces[i], py::array_t<float>(ages, probabilities.data() + static_cast<py::ssize_t>(i) * ages));
+        add_estimate(face, faces[i],
+                     py::array_t<float>(ages, probabilities.data() + static_cast<py::ssize_t>(i) * ages));
         result.append(std::move(face));
     }
     return result;
 }
 
-py::dict predict_crop(const agepred::Estimator &estimator, const Bytes &crop) {
+Record predict_crop(const agepred::Estimator &estimator, const Bytes &crop) {
     const agepred_estimator_info info = estimator.info();
     const py::ssize_t side = info.crop_side;
     if (crop.ndim() != 3 || crop.shape(0) != side || crop.shape(1) != side || crop.shape(2) != 3 ||
@@ -120,12 +124,12 @@ py::dict predict_crop(const agepred::Estimator &estimator, const Bytes &crop) {
         const py::gil_scoped_release release;
         age = estimator.predict_crop(pixels, row);
     }
-    py::dict result;
+    Record result;
     add_estimate(result, age, std::move(probabilities));
     return result;
 }
 
-py::dict describe(const agepred::Estimator &estimator) {
+Record describe(const agepred::Estimator &estimator) {
     const agepred_estimator_info info = estimator.info();
     py::list groups;
     for (int g = 0; g < info.group_count; ++g) {
@@ -152,7 +156,7 @@ Bytes align(const Bytes &picture, int format, const Floats &landmarks, const Flo
     return crop;
 }
 
-py::dict describe_runtime(const std::string &path) {
+Record describe_runtime(const std::string &path) {
     agepred_runtime_info info{};
     info.struct_size = sizeof info;
     agepred::detail::call(agepred_runtime_describe, path.c_str(), &info);

@@ -23,7 +23,7 @@ from agepred_edge.bench_engines import (
     noise_crops,
     pytorch_is_here,
 )
-from agepred_edge.bench_first import FirstResultError, measure_first_result
+from agepred_edge.bench_first import measure_first_result
 from agepred_edge.bench_picture import time_picture
 from agepred_edge.bench_report import render, write_json
 from agepred_edge.bench_stats import Plan, Times, summarize, take_turns
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(result, indent=2) if options.json else render(result))
         if options.output is not None:
             write_json(result, options.output)
-    except (BenchError, FirstResultError, agepred_edge.AgepredError, OSError, ImportError) as error:
+    except (BenchError, agepred_edge.AgepredError, OSError, ImportError, RuntimeError) as error:
         print(f"agepred-bench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measures as the parsed options say and returns the JSON-ready result.
 
-    Raises BenchError, FirstResultError, OSError and what agepred_edge and torch_peer raise.
+    Raises BenchError, FirstResultError, OSError and what agepred_edge and PyTorch raise.
     """
     plan = Plan(warmup=options.warmup, runs=options.runs, min_time_s=options.min_time, turn=options.turn)
     named = _named_model(options.model)

@@ -165,6 +165,7 @@ agepred_status agepred_detector_create(const agepred_options *options, agepred_d
     });
 }
 
+// NOLINTNEXTLINE(misc-const-correctness): frees what it points to
 void agepred_detector_free(agepred_detector *detector) { delete detector; }
 
 agepred_status agepred_detect(const agepred_detector *detector, const agepred_image *image,
@@ -210,6 +211,7 @@ agepred_status agepred_estimator_create(const agepred_options *options, agepred_
     });
 }
 
+// NOLINTNEXTLINE(misc-const-correctness): frees what it points to
 void agepred_estimator_free(agepred_estimator *estimator) { delete estimator; }
 
 agepred_status agepred_estimator_describe(const agepred_estimator *estimator, agepred_estimator_info *info,

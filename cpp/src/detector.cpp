@@ -11,9 +11,9 @@ namespace agepred::core {
 namespace {
 
 constexpr std::array<int, 3> strides = {8, 16, 32};
-constexpr int alignment = 32;        // sides of the input are multiples of the coarsest stride
-constexpr float max_overlap = 0.3F;  // YuNet's authors' threshold for suppression
-constexpr double wide_border = 0.3;  // share of a side; faces cut off by the picture's border are found with it
+constexpr int alignment = 32;       // sides of the input are multiples of the coarsest stride
+constexpr float max_overlap = 0.3F; // YuNet's authors' threshold for suppression
+constexpr double wide_border = 0.3; // share of a side; faces cut off by the picture's border are found with it
 // Pixels of the network's input. Above about 300 YuNet misses faces or takes their parts for faces (opencv_zoo
 // issue 31); 256 leaves a margin.
 constexpr double large_face = 256;
@@ -68,7 +68,8 @@ Detector::Detector(std::shared_ptr<const onnx::Runtime> runtime, const std::stri
 void Detector::detect(const ImageView &image, Workspace &workspace) const {
     look(image, {settings_.max_side, 0.0}, workspace);
     std::vector<Face> &faces = workspace.faces;
-    const double shrunk_by = std::max(1.0, static_cast<double>(std::max(image.width, image.height)) / settings_.max_side);
+    const double shrunk_by =
+        std::max(1.0, static_cast<double>(std::max(image.width, image.height)) / settings_.max_side);
     const auto large = static_cast<float>(large_face * shrunk_by);
     const auto is_at_least = [](float side) {
         return [side](const Face &face) { return std::max(face.width, face.height) >= side; };
@@ -101,10 +102,17 @@ void Detector::look(const ImageView &image, const Look &look, Workspace &workspa
     float *planes = workspace.input.data();
     const std::ptrdiff_t origin = std::ptrdiff_t{top} * columns + left;
     // YuNet sees BGR.
-    kernels::shrink_scalar({image.pixels, image.width, image.height, image.stride, image.pixel_bytes,
+    kernels::shrink_scalar({image.pixels,
+                            image.width,
+                            image.height,
+                            image.stride,
+                            image.pixel_bytes,
                             {image.blue, image.green, image.red}},
-                           {{planes + origin, planes + plane + origin, planes + 2 * plane + origin}, width, height,
-                            columns, workspace.columns.data()});
+                           {{planes + origin, planes + plane + origin, planes + 2 * plane + origin},
+                            width,
+                            height,
+                            columns,
+                            workspace.columns.data()});
     for (int c = 0; c < 3; ++c) {
         extend_border(planes + static_cast<std::size_t>(c) * plane, columns, width, height, left, top);
     }
@@ -114,7 +122,8 @@ void Detector::look(const ImageView &image, const Look &look, Workspace &workspa
     workspace.faces.clear();
     for (std::size_t s = 0; s < strides.size(); ++s) {
         const auto output = [&](std::size_t kind) { return results.floats(outputs_[kind * strides.size() + s]); };
-        const YuNetGrid grid{strides[s], columns / strides[s], rows / strides[s], output(0), output(1), output(2), output(3)};
+        const YuNetGrid grid{strides[s], columns / strides[s], rows / strides[s], output(0), output(1), output(2),
+                             output(3)};
         if (!grid.complete()) {
             throw Error(AGEPRED_INFERENCE_FAILED, "the face model's outputs do not fit the size of its input");
         }

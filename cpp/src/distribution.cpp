@@ -41,8 +41,7 @@ float quantile(std::span<const float> probabilities, int first_age, double share
     return static_cast<float>(last_age); // rounding left the sum a little short of the share
 }
 
-Estimate summarize(std::span<const float> probabilities, int first_age, float level,
-                   std::span<const AgeGroup> groups) {
+Estimate summarize(std::span<const float> probabilities, int first_age, float level, std::span<const AgeGroup> groups) {
     double mean = 0;
     for (std::size_t i = 0; i < probabilities.size(); ++i) {
         mean += probabilities[i] * (first_age + static_cast<double>(i));

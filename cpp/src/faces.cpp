@@ -85,9 +85,9 @@ void suppress(std::vector<Face> &faces, float max_overlap) {
 void add_uncovered(const std::vector<Face> &more, std::vector<Face> &faces) {
     const std::size_t before = faces.size();
     for (const Face &face : more) {
-        const bool covered = std::any_of(faces.begin(), faces.begin() + static_cast<std::ptrdiff_t>(before), [&](const Face &other) {
-            return common_area(face, other) > 0.5F * face.width * face.height;
-        });
+        const bool covered =
+            std::any_of(faces.begin(), faces.begin() + static_cast<std::ptrdiff_t>(before),
+                        [&](const Face &other) { return common_area(face, other) > 0.5F * face.width * face.height; });
         if (!covered) {
             faces.push_back(face);
         }

@@ -41,7 +41,6 @@ float overlap(const Face &one, const Face &other);
 inline constexpr std::size_t max_candidates = 5000;
 void suppress(std::vector<Face> &faces, float max_overlap);
 
-
 // Appends those of `more` that do not lie, by more than half of their area, in a face that is there already.
 void add_uncovered(const std::vector<Face> &more, std::vector<Face> &faces);
 

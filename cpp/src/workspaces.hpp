@@ -26,7 +26,7 @@ template <class Workspace> class Workspaces {
 
   private:
     std::unique_ptr<Workspace> take() {
-        const std::lock_guard lock(mutex_);
+        const std::scoped_lock lock(mutex_);
         if (idle_.empty()) {
             ++made_;
             idle_.reserve(made_); // here, so that give_back cannot fail
@@ -38,7 +38,7 @@ template <class Workspace> class Workspaces {
     }
 
     void give_back(std::unique_ptr<Workspace> workspace) noexcept {
-        const std::lock_guard lock(mutex_);
+        const std::scoped_lock lock(mutex_);
         idle_.push_back(std::move(workspace));
     }
 

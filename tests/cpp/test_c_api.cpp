@@ -73,8 +73,7 @@ void test_creation(const char *age_model, const char *face_model) {
 
 void test_pictures_without_faces(const agepred::Estimator &estimator) {
     const std::vector<std::uint8_t> pixels = noise(std::size_t{4} * 700 * 20);
-    for (const agepred_pixel_format format :
-         {AGEPRED_RGB, AGEPRED_BGR, AGEPRED_RGBA, AGEPRED_BGRA, AGEPRED_GRAY}) {
+    for (const agepred_pixel_format format : {AGEPRED_RGB, AGEPRED_BGR, AGEPRED_RGBA, AGEPRED_BGRA, AGEPRED_GRAY}) {
         for (const int width : {1, 2, 31, 33, 700}) {
             for (const int height : {1, 20}) {
                 std::vector<float> probabilities(5);

@@ -33,10 +33,11 @@ AgeContract read(const Keys &keys) {
 }
 
 bool refused_for(const std::string &key, const Keys &keys) {
-    return check::throws<Error>([&] { read(keys); }, [&](const Error &error) {
-        return error.status() == AGEPRED_INVALID_MODEL &&
-               std::string(error.what()).find(key) != std::string::npos;
-    });
+    return check::throws<Error>([&] { read(keys); },
+                                [&](const Error &error) {
+                                    return error.status() == AGEPRED_INVALID_MODEL &&
+                                           std::string(error.what()).find(key) != std::string::npos;
+                                });
 }
 
 } // namespace
@@ -61,13 +62,16 @@ int main() {
         {"agepred.format", {"2", "", "one"}},
         {"agepred.task", {"face", "Age"}},
         {"agepred.exact", {"2", "-1", "yes", ""}},
-        {"agepred.crop.points", {"", "0.3,0.29", "0.3;0.7;0.5;0.3;0.6", "nan,0;0,0;0,0;0,0;0,0", "9,0;0,0;0,0;0,0;0,0",
-                                 "0.3,0.29;0.7,0.29;0.5,0.52;0.34,0.75;0.67,0.75;"}},
+        {"agepred.crop.points",
+         {"", "0.3,0.29", "0.3;0.7;0.5;0.3;0.6", "nan,0;0,0;0,0;0,0;0,0", "9,0;0,0;0,0;0,0;0,0",
+          "0.3,0.29;0.7,0.29;0.5,0.52;0.34,0.75;0.67,0.75;"}},
         {"agepred.age.first", {"-1", "1.5", "99999999999999999999", " 1"}},
         {"agepred.temperature", {"0", "-1", "nan", "inf", "1,5"}},
         {"agepred.interval.level", {"0", "1", "80 %"}},
-        {"agepred.groups", {"", "0-", "25-0", "0-25-50", "0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,"
-                                                       "0-1,0-1"}}};
+        {"agepred.groups",
+         {"", "0-", "25-0", "0-25-50",
+          "0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,0-1,"
+          "0-1,0-1"}}};
     for (const auto &[key, values] : wrong) {
         for (const std::string &value : values) {
             Keys keys = good;

@@ -27,9 +27,8 @@ void test_softmax() {
     for (const float odd : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
         const std::vector<float> bad = {0.0F, odd};
         std::vector<float> out(2);
-        CHECK(check::throws<Error>([&] { softmax(bad, 1.0F, out); }, [](const Error &error) {
-            return error.status() == AGEPRED_INFERENCE_FAILED;
-        }));
+        CHECK(check::throws<Error>([&] { softmax(bad, 1.0F, out); },
+                                   [](const Error &error) { return error.status() == AGEPRED_INFERENCE_FAILED; }));
     }
 }
 

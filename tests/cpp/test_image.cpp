@@ -28,9 +28,9 @@ int main() {
         agepred_pixel_format format;
         int bytes, red, green, blue;
     };
-    for (const Layout &layout : {Layout{AGEPRED_RGB, 3, 0, 1, 2}, Layout{AGEPRED_BGR, 3, 2, 1, 0},
-                                 Layout{AGEPRED_RGBA, 4, 0, 1, 2}, Layout{AGEPRED_BGRA, 4, 2, 1, 0},
-                                 Layout{AGEPRED_GRAY, 1, 0, 0, 0}}) {
+    for (const Layout &layout :
+         {Layout{AGEPRED_RGB, 3, 0, 1, 2}, Layout{AGEPRED_BGR, 3, 2, 1, 0}, Layout{AGEPRED_RGBA, 4, 0, 1, 2},
+          Layout{AGEPRED_BGRA, 4, 2, 1, 0}, Layout{AGEPRED_GRAY, 1, 0, 0, 0}}) {
         const agepred_image image = agepred::image(pixels, 2, 2, layout.format);
         const ImageView seen = view(&image);
         CHECK(seen.pixel_bytes == layout.bytes && seen.red == layout.red && seen.green == layout.green &&
@@ -52,8 +52,8 @@ int main() {
         bad.height = side;
         CHECK(refused(bad));
     }
-    for (const std::ptrdiff_t stride : {std::ptrdiff_t{0}, std::ptrdiff_t{11}, std::ptrdiff_t{-11}, PTRDIFF_MAX,
-                                        PTRDIFF_MIN, PTRDIFF_MAX / 2}) {
+    for (const std::ptrdiff_t stride :
+         {std::ptrdiff_t{0}, std::ptrdiff_t{11}, std::ptrdiff_t{-11}, PTRDIFF_MAX, PTRDIFF_MIN, PTRDIFF_MAX / 2}) {
         bad = good;
         bad.stride = stride;
         CHECK(refused(bad));

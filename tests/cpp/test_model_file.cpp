@@ -39,9 +39,8 @@ const Bytes external_key = field(13, {1, 2, 3});
 const Bytes inline_tensor = varint(2 << 3) + varint(1) + field(9, {0, 0, 128, 63});
 
 bool malformed(const Bytes &bytes) {
-    return check::throws<Error>([&] { (void)onnx::refers_to_other_files(bytes); }, [](const Error &error) {
-        return error.status() == AGEPRED_INVALID_MODEL;
-    });
+    return check::throws<Error>([&] { (void)onnx::refers_to_other_files(bytes); },
+                                [](const Error &error) { return error.status() == AGEPRED_INVALID_MODEL; });
 }
 
 void test_finds_external_tensors_wherever_they_hide() {
@@ -65,9 +64,9 @@ void test_refuses_damaged_bytes() {
     for (std::size_t length = 1; length < good.size(); ++length) {
         CHECK(malformed(Bytes(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(length))));
     }
-    CHECK(malformed(Bytes(20, 0xFF)));                        // a varint without end
-    CHECK(malformed(field(7, {}) + Bytes{0x0B}));             // a group
-    CHECK(malformed(varint(7 << 3 | 2) + varint(~0ULL)));     // a length beyond all memory
+    CHECK(malformed(Bytes(20, 0xFF)));                    // a varint without end
+    CHECK(malformed(field(7, {}) + Bytes{0x0B}));         // a group
+    CHECK(malformed(varint(7 << 3 | 2) + varint(~0ULL))); // a length beyond all memory
     Bytes deep;
     for (int i = 0; i < 1000; ++i) { // subgraphs in subgraphs must not exhaust the stack
         deep = field(1, field(5, field(6, deep)));

@@ -53,7 +53,7 @@ template <class Entry, class Official> constexpr bool same_signature() {
 
 } // namespace
 
-#define COMPARE_AS(ours_name, official_name)                                                                          \
+#define COMPARE_AS(ours_name, official_name)                                                                           \
     CHECK(ours::entry::ours_name::position == offsetof(OrtApi, official_name) / sizeof(void *));                       \
     CHECK((same_signature<ours::entry::ours_name, decltype(OrtApi::official_name)>()))
 #define COMPARE(name) COMPARE_AS(name, name)

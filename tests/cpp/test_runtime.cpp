@@ -12,10 +12,11 @@ using namespace agepred::core;
 namespace {
 
 bool missing(const char *path, const std::string &word) {
-    return check::throws<Error>([&] { (void)onnx::Runtime::open(path); }, [&](const Error &error) {
-        return error.status() == AGEPRED_RUNTIME_MISSING &&
-               std::string(error.what()).find(word) != std::string::npos;
-    });
+    return check::throws<Error>([&] { (void)onnx::Runtime::open(path); },
+                                [&](const Error &error) {
+                                    return error.status() == AGEPRED_RUNTIME_MISSING &&
+                                           std::string(error.what()).find(word) != std::string::npos;
+                                });
 }
 
 } // namespace

@@ -36,10 +36,12 @@ void compare(int width, int height, int to_width, int to_height, int pixel_bytes
     constexpr int gap = 3; // of the output's rows, which must stay untouched
     constexpr float untouched = -1.0F;
     const std::ptrdiff_t to_stride = to_width + gap;
-    std::vector<std::vector<float>> planes(3, std::vector<float>(static_cast<std::size_t>(to_stride * to_height), untouched));
+    std::vector<std::vector<float>> planes(
+        3, std::vector<float>(static_cast<std::size_t>(to_stride * to_height), untouched));
     std::vector<Span> columns(static_cast<std::size_t>(to_width));
-    shrink_scalar(source, {{planes[0].data(), planes[1].data(), planes[2].data()}, to_width, to_height, to_stride,
-                           columns.data()});
+    shrink_scalar(
+        source,
+        {{planes[0].data(), planes[1].data(), planes[2].data()}, to_width, to_height, to_stride, columns.data()});
     const double sx = static_cast<double>(width) / to_width;
     const double sy = static_cast<double>(height) / to_height;
     for (std::size_t c = 0; c < 3; ++c) {

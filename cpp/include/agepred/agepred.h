@@ -168,9 +168,9 @@ AGEPRED_API agepred_status agepred_align(const agepred_image *image, const float
 /* An age in years. */
 typedef struct agepred_age {
     size_t struct_size;
-    float age;     /* mean of the distribution */
-    float stddev;  /* its standard deviation */
-    float low;     /* the interval that holds the age with probability agepred_estimator_info.interval_level */
+    float age;    /* mean of the distribution */
+    float stddev; /* its standard deviation */
+    float low;    /* the interval that holds the age with probability agepred_estimator_info.interval_level */
     float high;
     int32_t group; /* index of the likeliest of agepred_estimator_info.groups */
 } agepred_age;
@@ -215,8 +215,8 @@ AGEPRED_API agepred_status agepred_estimator_create(const agepred_options *optio
 AGEPRED_API void agepred_estimator_free(agepred_estimator *estimator);
 
 /* What the age model's file says of itself. */
-AGEPRED_API agepred_status agepred_estimator_describe(const agepred_estimator *estimator,
-                                                      agepred_estimator_info *info, agepred_error *error);
+AGEPRED_API agepred_status agepred_estimator_describe(const agepred_estimator *estimator, agepred_estimator_info *info,
+                                                      agepred_error *error);
 
 /* Finds the faces of a picture and estimates their ages, largest face first. Needs a face model.
  *   faces          capacity elements; only as many as *count are written

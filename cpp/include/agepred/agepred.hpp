@@ -68,8 +68,13 @@ inline agepred_options options(const char *age_model = nullptr, const char *face
 // Describes borrowed pixels. stride in bytes; 0: rows without gaps.
 inline agepred_image image(const std::uint8_t *pixels, int width, int height, agepred_pixel_format format,
                            std::ptrdiff_t stride = 0) {
-    const int pixel_bytes = format == AGEPRED_GRAY ? 1 : format == AGEPRED_RGB || format == AGEPRED_BGR ? 3 : 4;
-    return {sizeof(agepred_image), pixels, width, height, stride != 0 ? stride : std::ptrdiff_t{width} * pixel_bytes,
+    const int colors = format == AGEPRED_RGB || format == AGEPRED_BGR ? 3 : 4;
+    const int pixel_bytes = format == AGEPRED_GRAY ? 1 : colors;
+    return {sizeof(agepred_image),
+            pixels,
+            width,
+            height,
+            stride != 0 ? stride : std::ptrdiff_t{width} * pixel_bytes,
             format};
 }
 

@@ -49,7 +49,7 @@ bool lies_inside(const CropSource &source, int side) {
         for (const int v : {0, side}) {
             const double x = source.a * u - source.b * v + source.x - 0.5;
             const double y = source.b * u + source.a * v + source.y - 0.5;
-            if (!(x >= 0 && y >= 0 && x < source.width - 1 && y < source.height - 1)) {
+            if (x < 0 || y < 0 || x >= source.width - 1 || y >= source.height - 1) {
                 return false;
             }
         }
@@ -61,19 +61,21 @@ template <bool Inside> void cut(const CropSource &source, int side, std::uint8_t
     const double span = std::hypot(source.a, source.b); // picture pixels that a crop pixel spans
     const int n = static_cast<int>(std::ceil(std::clamp(span, 1.0, double{max_samples})));
     const float weight = 1.0F / static_cast<float>(n * n);
+    const double half_step = 0.5 / n; // from a sample to the edge of its part of the crop pixel
     for (int v = 0; v < side; ++v) {
         for (int u = 0; u < side; ++u) {
             float sum[3] = {0, 0, 0};
             for (int j = 0; j < n; ++j) {
-                const double cv = v + (j + 0.5) / n;
+                const double cv = v + (2 * j + 1) * half_step;
                 for (int i = 0; i < n; ++i) {
-                    const double cu = u + (i + 0.5) / n;
+                    const double cu = u + (2 * i + 1) * half_step;
                     // Minus a half: from continuous coordinates to indices of pixel centers.
                     add_sample<Inside>(source, source.a * cu - source.b * cv + source.x - 0.5,
                                        source.b * cu + source.a * cv + source.y - 0.5, sum);
                 }
             }
             for (const float channel : sum) {
+                // Never negative, so that truncation is floor.
                 *crop++ = static_cast<std::uint8_t>(channel * weight + 0.5F);
             }
         }

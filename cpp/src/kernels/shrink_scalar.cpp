@@ -8,7 +8,7 @@ namespace {
 
 // Sum of one channel over a span of one row.
 float sum_span(const std::uint8_t *row, const Span &span, int pixel_bytes, int channel) {
-    float sum = span.first_share * static_cast<float>(row[span.first * pixel_bytes + channel]);
+    const float sum = span.first_share * static_cast<float>(row[span.first * pixel_bytes + channel]);
     if (span.last == span.first) {
         return sum;
     }
@@ -16,7 +16,8 @@ float sum_span(const std::uint8_t *row, const Span &span, int pixel_bytes, int c
     for (int x = span.first + 1; x < span.last; ++x) {
         whole += row[x * pixel_bytes + channel];
     }
-    return sum + static_cast<float>(whole) + span.last_share * static_cast<float>(row[span.last * pixel_bytes + channel]);
+    return sum + static_cast<float>(whole) +
+           span.last_share * static_cast<float>(row[span.last * pixel_bytes + channel]);
 }
 
 } // namespace
@@ -46,7 +47,10 @@ void shrink_scalar(const ShrinkSource &source, const ShrinkTarget &target) {
             std::fill_n(plane + y * target.stride, target.width, 0.0F);
         }
         for (int sy = rows.first; sy <= rows.last; ++sy) {
-            const float share = sy == rows.first ? rows.first_share : sy == rows.last ? rows.last_share : 1.0F;
+            float share = sy == rows.last ? rows.last_share : 1.0F;
+            if (sy == rows.first) {
+                share = rows.first_share; // also where the first is the last
+            }
             const std::uint8_t *row = source.pixels + sy * source.stride;
             for (int x = 0; x < target.width; ++x) {
                 for (int c = 0; c < 3; ++c) {

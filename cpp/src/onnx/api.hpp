@@ -28,7 +28,7 @@ enum LogLevel : int { log_fatal = 4 };
 enum GraphLevel : int { graph_optimize_all = 99 };
 enum AllocatorType : int { device_allocator = 0 };
 enum MemoryType : int { default_memory = 0 };
-enum ElementType : int { element_float = 1, element_uint8 = 2 };
+enum ElementType : int { element_undefined = 0, element_float = 1, element_uint8 = 2 };
 
 // A function at a fixed position of the table.
 template <std::size_t Position, class Signature> struct Entry {
@@ -89,7 +89,7 @@ class Api {
     explicit Api(const void *table) : table_(static_cast<const Slot *>(table)) {}
 
     template <class E, class... Arguments> auto call(Arguments... arguments) const {
-        return reinterpret_cast<typename E::Function>(table_[E::position])(arguments...);
+        return reinterpret_cast<E::Function>(table_[E::position])(arguments...);
     }
 
   private:

@@ -51,12 +51,10 @@ Results::~Results() {
 
 std::span<const float> Results::floats(std::size_t i) const {
     const Api &api = runtime_->api();
-    const auto check = [this](Status *status) {
-        runtime_->check(status, AGEPRED_INFERENCE_FAILED, "read an output");
-    };
+    const auto check = [this](Status *status) { runtime_->check(status, AGEPRED_INFERENCE_FAILED, "read an output"); };
     Owned<TensorInfo, entry::ReleaseTensorInfo> info(*runtime_);
     check(api.call<entry::GetTensorTypeAndShape>(static_cast<const Value *>(values_[i]), info.out()));
-    ElementType type{};
+    ElementType type = element_undefined;
     std::size_t count = 0;
     void *data = nullptr;
     check(api.call<entry::GetTensorElementType>(static_cast<const TensorInfo *>(info.get()), &type));
@@ -129,7 +127,7 @@ TensorSpec Model::spec(std::size_t index, bool input) const {
     char *name = nullptr;
     check(input ? api.call<entry::SessionGetInputName>(session, index, runtime_->allocator(), &name)
                 : api.call<entry::SessionGetOutputName>(session, index, runtime_->allocator(), &name));
-    TensorSpec result{take_text(*runtime_, name).value_or(""), ElementType{}, {}};
+    TensorSpec result{take_text(*runtime_, name).value_or(""), element_undefined, {}};
 
     Owned<TypeInfo, entry::ReleaseTypeInfo> type(*runtime_);
     check(input ? api.call<entry::SessionGetInputTypeInfo>(session, index, type.out())
@@ -159,8 +157,7 @@ std::optional<std::string> Model::metadata(const char *key) const {
     return take_text(*runtime_, text);
 }
 
-Results Model::run(const void *input, std::size_t bytes, ElementType type,
-                   std::span<const std::int64_t> shape) const {
+Results Model::run(const void *input, std::size_t bytes, ElementType type, std::span<const std::int64_t> shape) const {
     const Api &api = runtime_->api();
     Owned<Value, entry::ReleaseValue> value(*runtime_);
     // ONNX Runtime takes inputs by a mutable pointer and leaves them as they are.
@@ -171,8 +168,7 @@ Results Model::run(const void *input, std::size_t bytes, ElementType type,
     const char *input_name = inputs_[0].name.c_str();
     const Value *input_value = value.get();
     runtime_->check(api.call<entry::Run>(session_, static_cast<const RunOptions *>(nullptr), &input_name, &input_value,
-                                         std::size_t{1}, output_names_.data(), outputs_.size(),
-                                         results.values_.data()),
+                                         std::size_t{1}, output_names_.data(), outputs_.size(), results.values_.data()),
                     AGEPRED_INFERENCE_FAILED, "run the model");
     return results;
 }

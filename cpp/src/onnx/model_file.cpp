@@ -20,21 +20,21 @@ enum class Message { model, training, function, graph, node, attribute, sparse, 
 
 // Which message field number `field` of `parent` holds (onnx/onnx.proto3 of the ONNX standard).
 Message child(Message parent, std::uint64_t field) {
-    struct Edge {
+    struct Edge { // NOLINT(clang-analyzer-optin.performance.Padding): read in the order parent, field, child
         Message parent;
         std::uint64_t field;
         Message child;
     };
     static constexpr Edge edges[] = {
-        {Message::model, 7, Message::graph},       {Message::model, 20, Message::training},
-        {Message::model, 25, Message::function},   {Message::training, 1, Message::graph},
-        {Message::training, 2, Message::graph},    {Message::function, 7, Message::node},
+        {Message::model, 7, Message::graph},         {Message::model, 20, Message::training},
+        {Message::model, 25, Message::function},     {Message::training, 1, Message::graph},
+        {Message::training, 2, Message::graph},      {Message::function, 7, Message::node},
         {Message::function, 11, Message::attribute}, {Message::graph, 1, Message::node},
-        {Message::graph, 5, Message::tensor},      {Message::graph, 15, Message::sparse},
-        {Message::node, 5, Message::attribute},    {Message::attribute, 5, Message::tensor},
-        {Message::attribute, 6, Message::graph},   {Message::attribute, 10, Message::tensor},
-        {Message::attribute, 11, Message::graph},  {Message::attribute, 22, Message::sparse},
-        {Message::attribute, 23, Message::sparse}, {Message::sparse, 1, Message::tensor},
+        {Message::graph, 5, Message::tensor},        {Message::graph, 15, Message::sparse},
+        {Message::node, 5, Message::attribute},      {Message::attribute, 5, Message::tensor},
+        {Message::attribute, 6, Message::graph},     {Message::attribute, 10, Message::tensor},
+        {Message::attribute, 11, Message::graph},    {Message::attribute, 22, Message::sparse},
+        {Message::attribute, 23, Message::sparse},   {Message::sparse, 1, Message::tensor},
         {Message::sparse, 2, Message::tensor},
     };
     for (const Edge &edge : edges) {
@@ -58,8 +58,8 @@ class Reader {
         std::uint64_t value = 0;
         for (int shift = 0; shift < 64; shift += 7) {
             const std::uint8_t byte = take(1)[0];
-            value |= std::uint64_t{byte & 0x7Fu} << shift;
-            if ((byte & 0x80u) == 0) {
+            value |= std::uint64_t{byte & 0x7FU} << shift;
+            if ((byte & 0x80U) == 0) {
                 return value;
             }
         }
@@ -79,6 +79,7 @@ class Reader {
     std::span<const std::uint8_t> bytes_;
 };
 
+// NOLINTNEXTLINE(misc-no-recursion): max_depth bounds it
 bool leads_outside(Reader reader, Message message, int depth) {
     if (depth > max_depth) {
         malformed();
@@ -86,7 +87,7 @@ bool leads_outside(Reader reader, Message message, int depth) {
     while (!reader.done()) {
         const std::uint64_t key = reader.varint();
         const std::uint64_t field = key >> 3;
-        switch (key & 7u) {
+        switch (key & 7U) {
         case 0: { // varint
             const std::uint64_t value = reader.varint();
             constexpr std::uint64_t data_location = 14;

@@ -41,7 +41,7 @@ std::string loaded_path() {
 void *open_library(const std::string &path, std::string &reason) {
     void *library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {
-        const char *error = dlerror();
+        const char *error = dlerror(); // NOLINT(concurrency-mt-unsafe): glibc keeps it by thread
         reason = error != nullptr ? error : "unknown reason";
     }
     return library;
@@ -54,6 +54,7 @@ struct Found {
 
 Found find_library(const char *path) {
     std::string reason;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): unsafe only beside setenv, which no library can guard against
     const char *environment = std::getenv("AGEPRED_ONNXRUNTIME");
     const char *named = path != nullptr && *path != '\0' ? path : environment;
     if (named != nullptr && *named != '\0') {

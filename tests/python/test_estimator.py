@@ -1,0 +1,224 @@
+"""The estimator's answers, its models, and what missing or damaged ones are answered with."""
+
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from agepred_edge import (
+    DEFAULT_POINTS,
+    AgeEstimator,
+    DetectorMissingError,
+    ModelError,
+    RuntimeMissingError,
+    default_age_model,
+    runtime_info,
+)
+
+
+def test_answer(estimator: AgeEstimator, hopper: NDArray[np.uint8]) -> None:
+    (face,) = estimator.predict(hopper, pixel_format="RGB")
+    ages = np.arange(estimator.info.age_count) + estimator.info.first_age
+    p = face.probabilities.astype(np.float64)
+    assert p.shape == (estimator.info.age_count,)
+    assert p.sum() == pytest.approx(1, abs=1e-5)
+    assert face.age == pytest.approx((p * ages).sum(), abs=1e-3)
+    assert face.stddev == pytest.approx(np.sqrt((p * (ages - face.age) ** 2).sum()), abs=1e-2)
+    low, high = face.interval
+    # Each year's probability lies evenly over the year, as in distribution.hpp.
+    edges = np.concatenate([[ages[0] - 0.5], ages + 0.5])
+    cumulated = np.concatenate([[0], p.cumsum()])
+    assert np.interp([low, high], edges, cumulated) == pytest.approx([0.1, 0.9], abs=1e-3)
+    sums = {f"{a}-{b}": p[(ages >= a) & (ages <= b)].sum() for a, b in estimator.info.groups}
+    assert face.group == max(sums, key=lambda name: sums[name])
+    assert face.landmarks.shape == (5, 2)
+    assert face.landmarks[0, 0] < face.landmarks[1, 0]
+
+
+def test_crop_alone_gives_the_same_answer(estimator: AgeEstimator, hopper: NDArray[np.uint8]) -> None:
+    (crop,) = estimator.align_crops(hopper, pixel_format="RGB")
+    assert crop.shape == (estimator.info.crop_side, estimator.info.crop_side, 3)
+    (face,) = estimator.predict(hopper, pixel_format="RGB")
+    alone = estimator.predict_crop(crop)
+    assert alone.age == face.age
+    assert np.array_equal(alone.probabilities, face.probabilities)
+
+
+@pytest.mark.parametrize("shape", [(111, 112, 3), (112, 112), (112, 112, 4), (0, 0, 3)])
+def test_crop_of_another_shape(estimator: AgeEstimator, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="112 x 112 x 3"):
+        estimator.predict_crop(np.zeros(shape, np.uint8))
+
+
+def test_crop_that_is_not_contiguous_or_not_bytes(estimator: AgeEstimator) -> None:
+    with pytest.raises(ValueError, match="contiguous"):
+        estimator.predict_crop(np.zeros((112, 112, 3), np.uint8)[:, ::-1])
+    with pytest.raises(TypeError, match="uint8"):
+        estimator.predict_crop(np.zeros((112, 112, 3), np.float32))
+
+
+def test_info_is_what_the_file_says(estimator: AgeEstimator) -> None:
+    info = estimator.info
+    assert np.allclose(info.crop_points, DEFAULT_POINTS, atol=1e-5)
+    assert info.crop_detector.startswith("yunet_n")
+    assert info.groups == ((0, 25), (26, 50), (51, 75), (76, 116))
+    assert info.int8_exact
+    assert info.interval_level == pytest.approx(0.8)
+
+
+def test_threads_share_one_estimator(estimator: AgeEstimator, hopper: NDArray[np.uint8]) -> None:
+    (expected,) = estimator.predict(hopper, pixel_format="RGB")
+    ages: list[float] = []
+
+    def work() -> None:
+        ages.extend(estimator.predict(hopper, pixel_format="RGB")[0].age for _ in range(5))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ages == [expected.age] * 40
+
+
+def test_gil_is_released(estimator: AgeEstimator) -> None:
+    """While one thread is inside a call, another one runs Python: it counts during the call."""
+    large = np.random.default_rng(0).integers(0, 256, (4000, 6000, 3), dtype=np.uint8)
+    counted = 0
+    done = threading.Event()
+
+    def count() -> None:
+        nonlocal counted
+        while not done.is_set():
+            counted += 1
+
+    # Python hands the GIL over by itself only between bytecodes, never inside one call of the extension.
+    old = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    thread = threading.Thread(target=count)
+    try:
+        thread.start()
+        before = counted
+        estimator.predict(large, pixel_format="RGB")
+        during = counted - before
+    finally:
+        done.set()
+        sys.setswitchinterval(old)
+        thread.join()
+    assert during > 1000
+
+
+# ---- models
+
+
+def test_bare_name_means_the_packaged_model(yunet: Path, hopper: NDArray[np.uint8]) -> None:
+    fp32 = AgeEstimator("fp32.onnx", face_model=yunet).predict(hopper, pixel_format="RGB")[0]
+    path = AgeEstimator(default_age_model() / "fp32.onnx", face_model=yunet).predict(hopper, pixel_format="RGB")[0]
+    assert fp32.age == path.age
+
+
+@pytest.mark.parametrize("name", ["nothing.onnx", "no/such/file.onnx"])
+def test_missing_model(name: str) -> None:
+    with pytest.raises(FileNotFoundError, match=name):
+        AgeEstimator(name)
+
+
+def test_model_without_a_key_is_refused_by_its_name(int8_model: Path, tmp_path: Path) -> None:
+    model = onnx.load(int8_model)
+    keys = [entry.key for entry in model.metadata_props]
+    required = [key for key in keys if key.startswith("agepred.") and key != "agepred.interval.level"]
+    assert len(required) >= 9
+    for key in required:
+        bare = onnx.ModelProto.FromString(model.SerializeToString())
+        kept = [entry for entry in model.metadata_props if entry.key != key]
+        del bare.metadata_props[:]
+        bare.metadata_props.extend(kept)
+        path = tmp_path / "bare.onnx"
+        onnx.save(bare, path)
+        with pytest.raises(ModelError, match=key):
+            AgeEstimator(path)
+
+
+def test_model_of_another_kind(yunet: Path, int8_model: Path) -> None:
+    with pytest.raises(ModelError, match=r"agepred\.format"):
+        AgeEstimator(yunet)
+    with pytest.raises(ModelError, match="cls_8"):
+        AgeEstimator(face_model=int8_model)
+
+
+def test_damaged_model(int8_model: Path, tmp_path: Path) -> None:
+    data = int8_model.read_bytes()
+    path = tmp_path / "damaged.onnx"
+    for damaged in (b"", b"text", data[: len(data) // 2], data[:-1], b"\0" * 1000):
+        path.write_bytes(damaged)
+        with pytest.raises(ModelError, match=r"damaged\.onnx"):
+            AgeEstimator(path)
+
+
+def test_external_data_is_refused(tmp_path: Path, int8_model: Path) -> None:
+    """A model whose weights lie in another file could make the process read any file."""
+    model = onnx.load(default_age_model() / "fp32.onnx")
+    path = tmp_path / "outside.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    with pytest.raises(ModelError, match="external data"):
+        AgeEstimator(path)
+
+
+def test_missing_detector(monkeypatch: pytest.MonkeyPatch, hopper: NDArray[np.uint8]) -> None:
+    """Says which file, where its authors publish it, and how to name it; crops can be estimated all the same."""
+    monkeypatch.delenv("AGEPRED_FACE_MODEL", raising=False)
+    monkeypatch.setattr("agepred_edge.model_files._PACKAGE", Path("/nowhere/at/all"))
+    monkeypatch.setattr("agepred_edge.model_files._model_roots", lambda: [default_age_model_root])
+    estimator = AgeEstimator()
+    with pytest.raises(DetectorMissingError, match=r"yunet_n_dynamic\.onnx.*libfacedetection\.train.*AGEPRED_FACE_MODEL"):
+        estimator.predict(hopper, pixel_format="RGB")
+    assert 0 <= estimator.predict_crop(np.zeros((112, 112, 3), np.uint8)).age <= 116
+
+
+default_age_model_root = default_age_model().parent
+
+
+def test_named_detector(monkeypatch: pytest.MonkeyPatch, yunet: Path, tmp_path: Path, hopper: NDArray[np.uint8]) -> None:
+    copy = shutil.copy(yunet, tmp_path / "mine.onnx")
+    monkeypatch.setenv("AGEPRED_FACE_MODEL", str(copy))
+    assert len(AgeEstimator().predict(hopper, pixel_format="RGB")) == 1
+    monkeypatch.setenv("AGEPRED_FACE_MODEL", str(tmp_path / "gone.onnx"))
+    with pytest.raises(FileNotFoundError, match=r"gone\.onnx"):
+        AgeEstimator()
+
+
+def test_missing_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGEPRED_ONNXRUNTIME", "/no/such/libonnxruntime.so")
+    with pytest.raises(RuntimeMissingError, match=r"/no/such/libonnxruntime\.so.*pip install onnxruntime"):
+        AgeEstimator()
+    with pytest.raises(RuntimeMissingError):
+        runtime_info()
+
+
+def test_runtime_not_installed() -> None:
+    """Without the onnxruntime wheel and without a library on the system: a message that says what to install."""
+    script = """
+import importlib.util, sys
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "onnxruntime" else find(name, *rest)
+from agepred_edge import AgeEstimator, RuntimeMissingError
+try:
+    AgeEstimator()
+except RuntimeMissingError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "pip install onnxruntime" in done.stdout
+
+
+def test_runtime_info() -> None:
+    info = runtime_info()
+    assert info.onnxruntime_version.count(".") == 2
+    assert Path(info.onnxruntime_path).is_file()
+    assert info.cpu_features
