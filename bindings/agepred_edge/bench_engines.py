@@ -19,8 +19,9 @@ PYTORCH_LAYOUTS = ("contiguous", "channels_last")
 class Engine(Protocol):
     """A loaded network."""
 
-    run: Callable[[Crop], object]
-    """What is timed: one crop of S x S x 3 bytes, RGB, to what the engine makes of it."""
+    @property
+    def run(self) -> Callable[[Crop], object]:
+        """What is timed: one crop of S x S x 3 bytes, RGB, to what the engine makes of it."""
 
     def probabilities(self, crop: Crop) -> NDArray[np.float64]:
         """What the engine says of a crop, one probability an age."""

@@ -115,7 +115,7 @@ def _notes(result: dict[str, Any]) -> list[str]:
         f"a probability by {one['max_probability_difference']:.1e} at most"
         for one in result["agreements"]
     ]
-    return lines + result["remarks"]
+    return [*lines, *result["remarks"]]
 
 
 def _render_picture(picture: dict[str, Any]) -> str:

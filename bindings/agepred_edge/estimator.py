@@ -14,7 +14,8 @@ from agepred_edge.results import Age, Detection, Face, ModelInfo
 from agepred_edge.runtime import find_runtime
 
 DEFAULT_POINTS: NDArray[np.float32] = np.array(
-    [[0.30000, 0.29000], [0.70000, 0.29000], [0.50127, 0.51860], [0.33694, 0.75278], [0.66820, 0.75095]], np.float32
+    [[0.30000, 0.29000], [0.70000, 0.29000], [0.50127, 0.51860], [0.33694, 0.75278], [0.66820, 0.75095]],
+    np.float32,
 )
 """Where agepred's models want the five landmarks, in fractions of the crop's side."""
 DEFAULT_POINTS.flags.writeable = False

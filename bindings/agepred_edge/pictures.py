@@ -63,21 +63,29 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         raise FileNotFoundError(f"picture {path}: there is no such file")
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures; we refuse them ourselves, by a limit of our own.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Pillow warns of large pictures, which we refuse by a limit of our own, and of damaged metadata
+            # beside a picture that can be read.
+            warnings.simplefilter("ignore")
             with Image.open(path) as image:
                 if image.width * image.height > MAX_FILE_PIXELS:
-                    raise PictureError(
-                        f"picture {path}: {image.width} x {image.height} pixels are more than the "
-                        f"{MAX_FILE_PIXELS // 1_000_000} megapixels that agepred decodes; shrink it first"
-                    )
+                    raise Image.DecompressionBombError
                 return _to_rgb(ImageOps.exif_transpose(image))
-    except PictureError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise PictureError(f"picture {path}: {error}; shrink it first") from None
+    except Image.DecompressionBombError:  # ours, or Pillow's own at some larger size
+        raise PictureError(
+            f"picture {path} claims more than the {MAX_FILE_PIXELS // 1_000_000} megapixels that agepred "
+            "decodes; shrink it first"
+        ) from None
     # Pillow's decoders raise many kinds of errors for damaged files; each means the same to a user.
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, KeyError, MemoryError) as error:
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        EOFError,
+        IndexError,
+        TypeError,
+        KeyError,
+        MemoryError,
+    ) as error:
         raise PictureError(f"picture {path} cannot be read: {error or type(error).__name__}") from error
 
 
@@ -87,8 +95,9 @@ def _to_rgb(image: Any) -> NDArray[np.uint8]:
 
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode == "I":  # 16-bit PNG in older releases of Pillow
-        image = Image.fromarray((np.clip(np.asarray(image), 0, 65535) >> 8).astype(np.uint8))
+    elif image.mode == "I":  # 32 bits that hold values of 16 or of 8
+        values = np.clip(np.asarray(image), 0, 65535)
+        image = Image.fromarray((values >> 8 if values.max() > 255 else values).astype(np.uint8))
     elif image.mode == "F":
         image = Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8))
     if image.has_transparency_data:

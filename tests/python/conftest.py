@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from agepred_edge import AgeEstimator, default_age_model, read_picture
 from numpy.typing import NDArray
+
+from agepred_edge import AgeEstimator, default_age_model, read_picture
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"

@@ -37,7 +37,14 @@ def test_wrong_dtype(estimator: AgeEstimator, dtype: type) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "pixel_format"),
-    [((8, 8), "RGB"), ((8, 8, 4), "BGR"), ((8, 8, 3), "RGBA"), ((8, 8, 3), "GRAY"), ((8,), "GRAY"), ((1, 8, 8, 3), "RGB")],
+    [
+        ((8, 8), "RGB"),
+        ((8, 8, 4), "BGR"),
+        ((8, 8, 3), "RGBA"),
+        ((8, 8, 3), "GRAY"),
+        ((8,), "GRAY"),
+        ((1, 8, 8, 3), "RGB"),
+    ],
 )
 def test_shape_that_does_not_fit_the_format(
     estimator: AgeEstimator, shape: tuple[int, ...], pixel_format: str
@@ -111,7 +118,9 @@ def test_missing_file_and_folder(estimator: AgeEstimator, tmp_path: Path) -> Non
         estimator.predict(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"this is a text, not a photograph", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"this is a text, not a photograph", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"]
+)
 def test_file_that_is_no_picture(estimator: AgeEstimator, tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "notes.jpg"
     path.write_bytes(content)
@@ -162,7 +171,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     message, peak_mb = done.stdout.strip().splitlines()
-    assert "60000 x 60000" in message
+    assert "100 megapixels" in message
     assert "bomb.png" in message
     assert int(peak_mb) < 500
 

@@ -1,0 +1,110 @@
+"""The face cache: complete, resumable, tied to its detector; and the cleaning of training samples."""
+
+import dataclasses
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from agepred_edge import FaceDetector
+from agepred_train import prepare as preparing
+from agepred_train.data import DataError, read_utkface
+from agepred_train.prepare import CORRUPT, Faces, clean, prepare
+from tiny_set import faces_of, make_collection
+
+
+@pytest.fixture(scope="module")
+def collection(shared):
+    """Twelve real chips."""
+    whole = read_utkface(shared / "data/utkface.tar", shared / "data/utkface.csv")
+    return dataclasses.replace(whole, samples=whole.samples[::2000])
+
+
+def test_cache_holds_what_the_detector_finds(collection, yunet, tmp_path):
+    faces = prepare(collection, yunet, tmp_path / "new" / "faces.npz")
+    assert faces.names.tolist() == [sample.name for sample in collection.samples]
+    detector = FaceDetector(yunet)
+    for row, sample in enumerate(collection.samples):
+        found = detector.detect(sample.read_picture(), pixel_format="RGB")
+        assert faces.counts[row] == len(found)
+        np.testing.assert_array_equal(faces.landmarks[row], found[0].landmarks)
+        np.testing.assert_allclose(faces.boxes[row], found[0].box)
+    loaded = Faces.load(tmp_path / "new" / "faces.npz")
+    for name in Faces.__slots__:
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(faces, name))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["faces.npz"]
+
+
+def test_stopped_run_goes_on_where_it_was(collection, yunet, tmp_path, monkeypatch):
+    monkeypatch.setattr(preparing, "_CHUNK", 5)
+    seen = Counter()
+    detect = preparing._detect
+
+    def stop_at_eight(finder, sample):
+        if seen.total() == 8:
+            raise KeyboardInterrupt
+        seen[sample.name] += 1
+        return detect(finder, sample)
+
+    monkeypatch.setattr(preparing, "_detect", stop_at_eight)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(collection, yunet, tmp_path / "faces.npz")
+    assert not (tmp_path / "faces.npz").exists()
+    resumed = Counter()
+
+    def count(finder, sample):
+        resumed[sample.name] += 1
+        return detect(finder, sample)
+
+    monkeypatch.setattr(preparing, "_detect", count)
+    faces = prepare(collection, yunet, tmp_path / "faces.npz")
+    assert list(resumed) == [sample.name for sample in collection.samples[5:]]
+    assert len(faces.names) == len(collection.samples)
+    resumed.clear()
+    prepare(collection, yunet, tmp_path / "faces.npz")
+    assert not resumed
+
+
+def test_cache_of_another_detector_is_not_used(collection, yunet, tmp_path):
+    path = tmp_path / "faces.npz"
+    faces_of(collection).save(path)
+    assert prepare(collection, yunet, path).detector == yunet.stem
+    assert Faces.load(path).detector == yunet.stem
+
+
+def test_undecodable_picture_is_counted_and_not_fatal(yunet, tmp_path):
+    collection = make_collection(tmp_path, train=2, val=0, test=0)
+    collection.samples[0].path.write_bytes(b"no picture")
+    faces = prepare(collection, yunet, tmp_path / "faces.npz")
+    assert faces.counts[0] == CORRUPT
+
+
+def test_files_that_are_no_cache_are_refused(tmp_path):
+    path = tmp_path / "faces.npz"
+    for content in (b"", b"no archive", b"PK\x03\x04 broken"):
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=r"faces\.npz"):
+            Faces.load(path)
+    np.savez(path, names=np.zeros(3))
+    with pytest.raises(DataError, match="prepare again"):
+        Faces.load(path)
+
+
+def test_cleaning_drops_and_counts_by_reason(tmp_path):
+    collection = make_collection(tmp_path, train=6, val=3, test=0)
+    counts = np.array([1, CORRUPT, 0, 2, 1, 1, 0, 0, 0], np.int32)
+    boxes = np.tile(np.array([0, 0, 90, 80], np.float32), (9, 1))
+    boxes[4, 2] = 39.9
+    kept, report = clean(collection, faces_of(collection, counts=counts, boxes=boxes), 40)
+    assert [sample.name for sample in kept] == ["0.jpg", "5.jpg"]
+    assert dataclasses.asdict(report) == {
+        "kept": 2,
+        "corrupt": 1,
+        "no_face": 1,
+        "several_faces": 1,
+        "small_face": 1,
+        "min_face_side": 40,
+        "skipped_files": 0,
+    }
+    json.dumps(dataclasses.asdict(report))

@@ -1,0 +1,128 @@
+"""A whole training of seconds: what it leaves behind, how it resumes, what it must not touch."""
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from agepred_train import recipes
+from agepred_train.data import DataError, Sample
+from agepred_train.dataset import FaceCrops
+from agepred_train.export import load_trained
+from agepred_train.loss import expected_age
+from agepred_train.train import AgeTask, AveragedWeights, train
+from tiny_set import DETECTOR_SHA256, faces_of, make_collection
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    collection = make_collection(tmp_path_factory.mktemp("pictures"))
+    return collection, faces_of(collection)
+
+
+@pytest.fixture(scope="module")
+def finished(inputs, tmp_path_factory):
+    return train(recipes.smoke(), *inputs, tmp_path_factory.mktemp("run") / "new")
+
+
+def lines(run):
+    return [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_each_epoch_is_a_line_and_the_best_one_counts(finished):
+    epochs = lines(finished)
+    assert [line["epoch"] for line in epochs] == [0, 1]
+    assert [line["step"] for line in epochs] == [3, 6]
+    assert finished.val_mae == pytest.approx(min(line["val_mae"] for line in epochs), abs=1e-3)
+
+
+def test_record_says_what_went_in(finished, inputs):
+    record = json.loads((finished.folder / "record.json").read_text())
+    assert recipes.from_dict(record["recipe"]) == recipes.smoke()
+    assert record["detector"] == {"name": "blob", "sha256": DETECTOR_SHA256}
+    assert record["data"]["sha256"] == inputs[0].hashes
+    assert record["cleaning"]["kept"] == 32
+    assert record["best"]["train_samples"] == 24
+    assert record["best"]["val_mae"] == finished.val_mae
+    assert record["start_weights_sha256"] is None
+    assert {"python", "torch", "lightning"} <= record["versions"].keys()
+
+
+def test_best_checkpoint_holds_the_weights_that_were_validated(finished, inputs):
+    collection, faces = inputs
+    network, recipe = load_trained(finished.folder)
+    val = FaceCrops(collection.part("val"), faces, side=recipe.crop_side)
+    crops, ages = zip(*(val[index] for index in range(len(val))), strict=True)
+    with torch.inference_mode():
+        error = (expected_age(network(torch.stack(crops))) - torch.tensor(ages)).abs().mean()
+    # Validation ran in bfloat16, this in float32.
+    assert error.item() == pytest.approx(finished.val_mae, abs=0.3)
+
+
+def test_resumed_training_goes_on_from_the_last_epoch(inputs, tmp_path):
+    train(recipes.smoke(), *inputs, tmp_path)
+    longer = dataclasses.replace(recipes.smoke(), epochs=3)
+    with pytest.raises(FileExistsError, match="resume"):
+        train(longer, *inputs, tmp_path)
+    run = train(longer, *inputs, tmp_path, resume=True)
+    assert [line["epoch"] for line in lines(run)] == [0, 1, 2]
+    assert run.val_mae == pytest.approx(min(line["val_mae"] for line in lines(run)), abs=1e-3)
+
+
+def test_test_split_is_never_read(inputs, tmp_path, monkeypatch):
+    splits = set()
+    read = Sample.read_bytes
+
+    def spy(sample):
+        splits.add(sample.split)
+        return read(sample)
+
+    monkeypatch.setattr(Sample, "read_bytes", spy)
+    train(dataclasses.replace(recipes.smoke(), epochs=1), *inputs, tmp_path)
+    assert splits == {"train", "val"}
+
+
+def test_nothing_to_train_on_is_said(inputs, tmp_path):
+    collection, _ = inputs
+    empty = faces_of(collection, counts=np.zeros(len(collection.samples), np.int32))
+    with pytest.raises(DataError, match="0 samples to train on"):
+        train(recipes.smoke(), collection, empty, tmp_path)
+
+
+def test_learning_rate_warms_up_and_ends_at_zero():
+    recipe = dataclasses.replace(recipes.smoke(), warmup_steps=10)
+    factors = [AgeTask(recipe, total_steps=100)._learning_rate_factor(step) for step in range(101)]
+    assert factors[0] == pytest.approx(0.1)
+    assert max(factors) == pytest.approx(1.0)
+    assert factors.index(max(factors)) in (9, 10)
+    assert factors[100] == pytest.approx(0.0)
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+
+
+def test_average_forgets_the_start_and_then_follows_slowly():
+    average = AveragedWeights(0.99)._kwargs["avg_fn"]
+    value = torch.tensor(100.0)
+    for step in range(1, 60):
+        value = average(value, torch.tensor(1.0), torch.tensor(step))
+    assert value.item() == pytest.approx(1.0, abs=0.1)
+    after = average(torch.tensor(0.0), torch.tensor(1.0), torch.tensor(10**6))
+    assert after.item() == pytest.approx(0.01, rel=1e-4)
+
+
+def test_biases_and_normalization_are_not_decayed():
+    task = AgeTask(recipes.smoke(), total_steps=10)
+    decayed, exempt = task.configure_optimizers()["optimizer"].param_groups
+    assert decayed["weight_decay"] == recipes.smoke().weight_decay
+    assert exempt["weight_decay"] == 0
+    assert all(weight.ndim > 1 for weight in decayed["params"])
+    count = len(decayed["params"]) + len(exempt["params"])
+    assert count == len(list(task.network.parameters()))
+
+
+def test_record_hash_is_stable_across_folders(inputs, tmp_path, finished):
+    again = train(recipes.smoke(), *inputs, tmp_path / "elsewhere")
+    digests = {hashlib.sha256((run.folder / "record.json").read_bytes()).hexdigest() for run in (again, finished)}
+    assert len(digests) == 1
