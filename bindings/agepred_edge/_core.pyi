@@ -49,9 +49,7 @@ class Estimator:
         picture: typing.Annotated[numpy.typing.ArrayLike, numpy.uint8],
         format: typing.SupportsInt | typing.SupportsIndex,
     ) -> list[dict[str, typing.Any]]: ...
-    def predict_crop(
-        self, crop: typing.Annotated[numpy.typing.ArrayLike, numpy.uint8]
-    ) -> dict[str, typing.Any]: ...
+    def predict_crop(self, crop: typing.Annotated[numpy.typing.ArrayLike, numpy.uint8]) -> dict[str, typing.Any]: ...
 
 def align(
     picture: typing.Annotated[numpy.typing.ArrayLike, numpy.uint8],

@@ -89,9 +89,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     agreements = _agreements(engines, crops, info.first_age)
     picture = None
     if options.image is not None:
-        picture = time_picture(
-            options.image, named, plan, threads=options.threads, face_model=options.face_model
-        )
+        picture = time_picture(options.image, named, plan, threads=options.threads, face_model=options.face_model)
     return {
         "versions": bench_machine.describe_versions(),
         "machine": machine,
@@ -141,9 +139,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"that the measurement lasts at least (default: {defaults.min_time_s:g})")  # fmt: skip
     add("--turn", type=_number(int, 2, 10**6), default=defaults.turn, metavar="N",
         help=f"calls in a row in an engine's turn (default: {defaults.turn})")  # fmt: skip
-    add(
-        "--image", type=Path, metavar="PHOTO", help="use this picture's faces, and time the whole chain on it"
-    )
+    add("--image", type=Path, metavar="PHOTO", help="use this picture's faces, and time the whole chain on it")
     add("--face-model", type=Path, metavar="FILE", help="face detector for --image")
     add("--no-torch", action="store_true", help="leave PyTorch out")
     add("--json", action="store_true", help="print JSON in place of the table")
@@ -208,9 +204,7 @@ def _specs(models: list[Path], threads: int, *, with_torch: bool) -> tuple[list[
     if not with_torch:
         return specs, []
     if fp32 is None:
-        return specs, [
-            f"PyTorch left out: it is rebuilt from fp32.onnx, which does not lie beside {models[0]}"
-        ]
+        return specs, [f"PyTorch left out: it is rebuilt from fp32.onnx, which does not lie beside {models[0]}"]
     if not pytorch_is_here():
         return specs, ["PyTorch left out: not installed (pip install 'agepred-edge[bench]')"]
     specs += [
@@ -264,8 +258,7 @@ def _disagreement(agreements: list[Agreement]) -> str | None:
     """What is wrong where PyTorch answers otherwise than libagepred."""
     for one in agreements:
         apart = (
-            one.max_age_difference > _MAX_AGE_DIFFERENCE
-            or one.max_probability_difference > _MAX_PROBABILITY_DIFFERENCE
+            one.max_age_difference > _MAX_AGE_DIFFERENCE or one.max_probability_difference > _MAX_PROBABILITY_DIFFERENCE
         )
         if one.of.startswith("PyTorch") and apart:
             return (

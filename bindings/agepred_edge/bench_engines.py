@@ -129,9 +129,7 @@ class Agreement:
     """Of one age on one crop."""
 
 
-def compare(
-    crops: list[Crop], first_age: int, of: tuple[str, Engine], against: tuple[str, Engine]
-) -> Agreement:
+def compare(crops: list[Crop], first_age: int, of: tuple[str, Engine], against: tuple[str, Engine]) -> Agreement:
     """Compares two named engines; first_age is the age of the first probability."""
     ages, differences = [], []
     for crop in crops:

@@ -12,9 +12,7 @@ from agepred_edge.bench_stats import Plan, summarize
 STAGES = ("decode", "detect", "align", "age", "predict")
 
 
-def time_picture(
-    picture: Path, model: Path, plan: Plan, *, threads: int, face_model: Path | None
-) -> dict[str, Any]:
+def time_picture(picture: Path, model: Path, plan: Plan, *, threads: int, face_model: Path | None) -> dict[str, Any]:
     """Times of one picture's stages and of predict as a whole, which decodes nothing; JSON-ready.
 
     align and age are of all faces together. The stages run one after the other as in predict, so each
@@ -55,9 +53,7 @@ def _time_once(
     detections = detector.detect(pixels, pixel_format="RGB")
     marks.append(time.perf_counter_ns())
     crops = [
-        agepred_edge.align(
-            pixels, found.landmarks, side=info.crop_side, points=info.crop_points, pixel_format="RGB"
-        )
+        agepred_edge.align(pixels, found.landmarks, side=info.crop_side, points=info.crop_points, pixel_format="RGB")
         for found in detections
     ]
     marks.append(time.perf_counter_ns())

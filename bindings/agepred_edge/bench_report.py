@@ -124,7 +124,6 @@ def _render_picture(picture: dict[str, Any]) -> str:
         "predict is detect, align and age in one call"
     )
     rows = [
-        [stage, *(f"{summary[column]:.3f}" for column in _WARM_COLUMNS)]
-        for stage, summary in picture["stages"].items()
+        [stage, *(f"{summary[column]:.3f}" for column in _WARM_COLUMNS)] for stage, summary in picture["stages"].items()
     ]
     return title + "\n" + render_table(("stage", *_WARM_COLUMNS), rows)

@@ -95,9 +95,7 @@ class _Rebuild:
         else:
             raise PeerError(f"unknown operator {node.op_type} (node '{node.name}')")
 
-    def _function(
-        self, node: onnx.NodeProto, function: Callable[..., Any], *operands: Any, **named: Any
-    ) -> None:
+    def _function(self, node: onnx.NodeProto, function: Callable[..., Any], *operands: Any, **named: Any) -> None:
         self._values[node.output[0]] = self._graph.call_function(function, operands, named)
 
     def _module(self, node: onnx.NodeProto, module: nn.Module) -> None:

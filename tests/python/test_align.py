@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from agepred_edge import DEFAULT_POINTS, FaceDetector, align
 
 
-def reference_crop(
-    picture: NDArray[np.uint8], landmarks: NDArray[np.float32], side: int
-) -> NDArray[np.float64]:
+def reference_crop(picture: NDArray[np.uint8], landmarks: NDArray[np.float32], side: int) -> NDArray[np.float64]:
     """The definition in NumPy and OpenCV: a linear least-squares fit, then bilinear samples of a mirrored picture."""
     targets = DEFAULT_POINTS.astype(np.float64) * side
     # Unknowns a, b, x, y of (a u - b v + x, b u + a v + y), two equations a point.
@@ -27,9 +25,7 @@ def reference_crop(
     x, y = a * u - b * v + x0 - 0.5, b * u + a * v + y0 - 0.5
     # OpenCV mirrors about the outermost pixels' centers; a generous border leaves only the interpolation to do.
     border = int(max(0, -x.min(), -y.min(), x.max() - picture.shape[1], y.max() - picture.shape[0])) + 2
-    padded = cv2.copyMakeBorder(picture, border, border, border, border, cv2.BORDER_REFLECT_101).astype(
-        np.float64
-    )
+    padded = cv2.copyMakeBorder(picture, border, border, border, border, cv2.BORDER_REFLECT_101).astype(np.float64)
     x, y = x + border, y + border
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
     fx, fy = (x - left)[..., None], (y - top)[..., None]
@@ -69,9 +65,7 @@ def test_any_similarity(angle: float, scale: float, shift: tuple[float, float], 
     picture = rng.integers(0, 256, (97, 131, 3), dtype=np.uint8)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     noise = rng.normal(0, 0.02, (5, 2))
-    landmarks = ((DEFAULT_POINTS - 0.5 + noise) * scale @ turn + np.array([65, 48]) + shift).astype(
-        np.float32
-    )
+    landmarks = ((DEFAULT_POINTS - 0.5 + noise) * scale @ turn + np.array([65, 48]) + shift).astype(np.float32)
     crop = align(picture, landmarks, side=48, pixel_format="RGB")
     assert share_within_one(crop, reference_crop(picture, landmarks, 48)) >= 0.999
 

@@ -236,9 +236,7 @@ def test_picture_is_timed_stage_by_stage(models, capsys, detector, hopper_path):
     assert picture["faces"] == 1
     assert list(picture["stages"]) == ["decode", "detect", "align", "age", "predict"]
     assert all(stage["count"] >= 4 for stage in picture["stages"].values())
-    status, out, _ = run(
-        capsys, "--model", models / "int8.onnx", "--no-torch", "--image", hopper_path, *QUICK
-    )
+    status, out, _ = run(capsys, "--model", models / "int8.onnx", "--no-torch", "--image", hopper_path, *QUICK)
     assert status == 0
     assert "\ndetect " in out
 
@@ -304,8 +302,6 @@ def test_runs_as_a_module_and_needs_no_torch():
     )
     assert "examples:" in helped.stdout
     assert "agepred-bench --model" in helped.stdout
-    modules = (
-        "import sys, agepred_edge.bench; print(sorted({'torch', 'onnx', 'PIL', 'rich'} & set(sys.modules)))"
-    )
+    modules = "import sys, agepred_edge.bench; print(sorted({'torch', 'onnx', 'PIL', 'rich'} & set(sys.modules)))"
     loaded = subprocess.run([sys.executable, "-c", modules], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"

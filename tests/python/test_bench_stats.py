@@ -88,9 +88,9 @@ def test_slow_times_are_not_dropped():
 
 def test_every_call_is_timed_and_the_first_of_a_turn_is_cold():
     clock = Clock()
-    times = take_turns(
-        {"steady": clock.engine(5.0, 1.0, 1.0)}, ["crop"], plan(runs=6, turn=3), clock_ns=clock
-    )["steady"]
+    times = take_turns({"steady": clock.engine(5.0, 1.0, 1.0)}, ["crop"], plan(runs=6, turn=3), clock_ns=clock)[
+        "steady"
+    ]
     assert times.cold == [5.0, 5.0, 5.0]
     assert times.warm == [1.0] * 6
 
@@ -108,9 +108,7 @@ def test_times_are_kept_apart_between_engines_and_between_measurements():
 
 def test_warm_up_is_not_timed():
     clock = Clock()
-    times = take_turns(
-        {"one": clock.engine(90.0, 90.0, 1.0, 1.0)}, ["crop"], plan(warmup=2, runs=1), clock_ns=clock
-    )
+    times = take_turns({"one": clock.engine(90.0, 90.0, 1.0, 1.0)}, ["crop"], plan(warmup=2, runs=1), clock_ns=clock)
     assert (times["one"].cold, times["one"].warm) == ([1.0], [1.0])
 
 

@@ -18,6 +18,8 @@ from typer.testing import CliRunner  # noqa: E402
 import agepred_edge  # noqa: E402
 from agepred_cli.app import app  # noqa: E402
 
+COMMANDS = ("predict", "data", "train", "export", "quantize", "eval", "release")
+
 needs_detector = pytest.mark.skipif(
     agepred_edge.default_face_model() is None,
     reason="no face model: set AGEPRED_FACE_MODEL or put ../shared beside the checkout",
@@ -254,7 +256,7 @@ def test_version_says_what_is_missing(monkeypatch):
 
 
 def test_help_has_examples():
-    for command in ([], ["predict"], ["data"], ["train"]):
+    for command in ([], *([name] for name in COMMANDS)):
         result = run(*command, "--help")
         assert result.exit_code == 0
         assert "\n    agepred " in result.stdout
@@ -279,7 +281,7 @@ def test_missing_extra_is_named(missing):
 
 
 def test_missing_training_tools_are_named():
-    for command in (["data", "."], ["train", "first_light", "."]):
+    for command in (["data", "."], ["train", "first_light", "."], ["export", "."], ["release", "."]):
         code = (
             "import sys; sys.modules['agepred_train'] = None; import agepred_cli; "
             f"sys.argv[1:] = {command!r}; agepred_cli.main()"

@@ -12,6 +12,7 @@ pytest.importorskip("lightning")
 from typer.testing import CliRunner
 
 from agepred_cli.app import app
+from agepred_edge import AgeEstimator
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +91,83 @@ def test_folder_without_labels_is_refused(workplace):
     result = run("data", "holiday")
     assert result.exit_code == 2
     assert "holiday" in result.stderr
+
+
+def test_export_and_quantize_write_the_two_files(folder, workplace):
+    assert run("train", "smoke", folder, "--set", "epochs=1").exit_code == 0
+    assert run("export", "build/runs/smoke", "--model-version", "9.8.7").exit_code == 0
+    result = run("quantize", "build/runs/smoke/fp32.onnx", folder, "--crops", "32")
+    assert result.exit_code == 0, result.output
+    for name in ("fp32.onnx", "int8.onnx"):
+        info = AgeEstimator(workplace / "build" / "runs" / "smoke" / name).info
+        assert (info.version, info.crop_side) == ("9.8.7", 64)
+
+
+def test_export_and_quantize_refuse_what_is_not_there(folder, workplace):
+    for arguments, words in (
+        (["export", "absent"], "absent"),
+        (["quantize", "absent.onnx", folder], "absent.onnx"),
+        (["quantize", "absent.onnx", folder, "--method", "magic"], "magic"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code == 2, arguments
+        assert words in result.stderr
+        assert "Traceback" not in result.output
+
+
+@pytest.fixture
+def finished(folder, workplace):
+    """A run with its two model files and their evaluations on `test`, in the current folder."""
+    assert run("train", "smoke", folder, "--set", "epochs=1", "--out", "run").exit_code == 0
+    assert run("export", "run").exit_code == 0
+    assert run("quantize", "run/fp32.onnx", folder, "--crops", "32").exit_code == 0
+    for name in ("fp32", "int8"):
+        result = run("eval", f"run/{name}.onnx", folder, "--split", "test")
+        assert result.exit_code == 0, result.output
+        assert "mean absolute error" in result.stdout
+    return workplace
+
+
+def test_release_holds_what_was_made_and_measured(finished):
+    result = run("release", "run", "--name", "small", "--command", "agepred train smoke UTKFace")
+    assert result.exit_code == 0, result.output
+    (released,) = (finished / "models").iterdir()
+    assert released.name.startswith("small-")
+    assert {path.name for path in released.iterdir()} == {"int8.onnx", "fp32.onnx", "card.md", "metrics.json"}
+    metrics = json.loads((released / "metrics.json").read_text())
+    assert metrics["commands"] == ["agepred train smoke UTKFace"]
+    assert metrics["test"]["int8.onnx"]["n"] > 0
+
+
+def test_release_refuses_an_evaluation_of_another_model(finished, folder):
+    assert run("export", "run", "--model-version", "7.7.7").exit_code == 0
+    result = run("release", "run")
+    assert result.exit_code == 2
+    assert "evaluate again" in result.stderr
+    assert not (finished / "models").exists()
+
+
+def test_eval_of_the_packaged_model_writes_into_the_current_folder(finished, folder, monkeypatch):
+    packaged = finished / "run"
+    monkeypatch.setattr("agepred_edge.model_files.default_age_model", lambda: packaged)
+    before = sorted(packaged.iterdir())
+    result = run("eval", "int8.onnx", folder)
+    assert result.exit_code == 0, result.output
+    assert (finished / "int8-val.csv").is_file()
+    assert (finished / "int8-val.json").is_file()
+    assert sorted(packaged.iterdir()) == before
+
+
+def test_eval_refuses_what_it_cannot_do(finished, folder, tmp_path):
+    for arguments, words in (
+        (["absent.onnx", folder], "absent.onnx"),
+        (["run/int8.onnx", "absent"], "absent"),
+        (["run/int8.onnx", folder, "--out", "run"], "--out run"),
+        (["run/int8.onnx", folder, "--out", "nowhere/answers.csv"], "--out nowhere/answers.csv"),
+        (["run/record.json", folder], "record.json"),
+        (["run/int8.onnx", folder, "--split", "all"], "all"),
+    ):
+        result = run("eval", *arguments)
+        assert result.exit_code == 2, arguments
+        assert words in result.stderr
+        assert "Traceback" not in result.output

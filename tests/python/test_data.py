@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_set import jpeg, write_tar
 
 from agepred_train.data import AGES, DataError, Sample, median_age, read_utkface, read_utkface_folder
-from tiny_set import jpeg, write_tar
 
 COLUMNS = ("file", "age", "gender", "race", "coral", "group", "split", "faces")
 
@@ -121,7 +121,7 @@ def test_folder_splits_depend_on_the_name_alone(tmp_path):
 
 def test_folder_without_pictures_is_refused(tmp_path):
     (tmp_path / "readme.txt").write_text("nothing here")
-    with pytest.raises(DataError, match="readme|none of 1"):
+    with pytest.raises(DataError, match=r"readme|none of 1"):
         read_utkface_folder(tmp_path)
     with pytest.raises(NotADirectoryError, match="absent"):
         read_utkface_folder(tmp_path / "absent")

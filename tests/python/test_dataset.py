@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import torch
+from tiny_set import faces_of, make_collection
 
 from agepred_edge import DEFAULT_POINTS, align
 from agepred_train import recipes
 from agepred_train.dataset import FaceCrops
-from tiny_set import faces_of, make_collection
 
 
 def test_plain_crops_are_the_cores_own(tmp_path):

@@ -32,9 +32,7 @@ def run(python: Path, script: str, **environment: str) -> subprocess.CompletedPr
                           env=settings | environment, cwd="/")  # fmt: skip
 
 
-def test_array_to_ages(
-    device_python: Path, yunet: Path, hopper, estimator: AgeEstimator, tmp_path: Path
-) -> None:
+def test_array_to_ages(device_python: Path, yunet: Path, hopper, estimator: AgeEstimator, tmp_path: Path) -> None:
     """The same age as in the development environment, from an array, with neither Pillow nor torch nor OpenCV."""
     import numpy as np
 
@@ -44,7 +42,8 @@ import importlib.util, sys
 import numpy
 from agepred_edge import AgeEstimator
 assert not any(importlib.util.find_spec(name) for name in ("PIL", "torch", "cv2", "typer", "rich"))
-faces = AgeEstimator(face_model={str(yunet)!r}).predict(numpy.load({str(tmp_path / "hopper.npy")!r}), pixel_format="RGB")
+picture = numpy.load({str(tmp_path / "hopper.npy")!r})
+faces = AgeEstimator(face_model={str(yunet)!r}).predict(picture, pixel_format="RGB")
 assert "onnxruntime" not in sys.modules, "its Python half is not needed"
 print(len(faces), faces[0].age)
 """

@@ -63,9 +63,7 @@ def test_box_points_and_label_lie_where_they_belong():
     assert not mask[:, :290].any()
 
 
-@pytest.mark.parametrize(
-    "size", [(1, 1), (40, 40), (96, 112), (640, 480), (4000, 120), (120, 4000), (6000, 4000)]
-)
+@pytest.mark.parametrize("size", [(1, 1), (40, 40), (96, 112), (640, 480), (4000, 120), (120, 4000), (6000, 4000)])
 def test_letters_can_be_read_at_any_size(size):
     width, height = size
     one = face((width * 0.3, height * 0.3, min(size) * 0.4, min(size) * 0.4))

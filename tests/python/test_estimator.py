@@ -113,9 +113,7 @@ def test_gil_is_released(estimator: AgeEstimator) -> None:
 
 def test_bare_name_means_the_packaged_model(yunet: Path, hopper: NDArray[np.uint8]) -> None:
     fp32 = AgeEstimator("fp32.onnx", face_model=yunet).predict(hopper, pixel_format="RGB")[0]
-    path = AgeEstimator(default_age_model() / "fp32.onnx", face_model=yunet).predict(
-        hopper, pixel_format="RGB"
-    )[0]
+    path = AgeEstimator(default_age_model() / "fp32.onnx", face_model=yunet).predict(hopper, pixel_format="RGB")[0]
     assert fp32.age == path.age
 
 

@@ -17,9 +17,7 @@ EXAMPLES = ROOT / "cpp" / "examples"
 
 def run(*command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     settings = {**os.environ, **environment}
-    return subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, check=False, env=settings
-    )
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, env=settings)
 
 
 def checked(*command: str | Path, **environment: str) -> str:
@@ -60,9 +58,7 @@ def assert_right_age(
         "LD_LIBRARY_PATH": str(library_folder(prefix)),
     }
     output = checked(program, int8_model, yunet, ppm, **environment)
-    (face,) = estimator.predict(
-        np.frombuffer(ppm.read_bytes()[15:], np.uint8).reshape(600, 512, 3), pixel_format="RGB"
-    )
+    (face,) = estimator.predict(np.frombuffer(ppm.read_bytes()[15:], np.uint8).reshape(600, 512, 3), pixel_format="RGB")
     low, high = face.interval
     assert output.startswith(f"{face.age:.2f} years ({low:.2f} to {high:.2f})")
     # Failures are messages on stderr and a status, not crashes.
@@ -87,9 +83,7 @@ def test_cmake_package(
     assert_right_age(tmp_path / "build" / "ages", prefix, ppm, int8_model, yunet, estimator)
     wrong = project / "CMakeLists.txt"
     wrong.write_text(wrong.read_text().replace("agepred 0.1", "agepred 99.0"))
-    refused = run(
-        "cmake", "-S", project, "-B", tmp_path / "other", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}"
-    )
+    refused = run("cmake", "-S", project, "-B", tmp_path / "other", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}")
     assert refused.returncode != 0
     assert "99.0" in refused.stderr
 
@@ -99,9 +93,7 @@ def test_pkg_config(
 ) -> None:
     folder = library_folder(prefix)
     static = ["--static"] if (folder / "libagepred.a").exists() else []
-    flags = checked(
-        "pkg-config", *static, "--cflags", "--libs", "agepred", PKG_CONFIG_PATH=str(folder / "pkgconfig")
-    )
+    flags = checked("pkg-config", *static, "--cflags", "--libs", "agepred", PKG_CONFIG_PATH=str(folder / "pkgconfig"))
     program = tmp_path / "ages"
     warnings = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     checked("cc", *warnings, EXAMPLES / "ages.c", *flags.split(), "-o", program)

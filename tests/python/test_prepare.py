@@ -6,12 +6,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from tiny_set import faces_of, make_collection
 
 from agepred_edge import FaceDetector
 from agepred_train import prepare as preparing
 from agepred_train.data import DataError, read_utkface
 from agepred_train.prepare import CORRUPT, Faces, clean, prepare
-from tiny_set import faces_of, make_collection
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,8 @@ def test_every_number_has_a_lower_limit(field):
 
 
 @pytest.mark.parametrize(
-    "change", [{"crop_side": 100}, {"crop_side": 1024}, {"dropout": 1.0}, {"ema_decay": 1.0}, {"erase_share": 1.1}]
+    "change",
+    [{"crop_side": 100}, {"crop_side": 1024}, {"dropout": 1.0}, {"ema_decay": 1.0}, {"erase_share": 1.1}],
 )
 def test_upper_limits_hold(change):
     with pytest.raises(ValueError, match=next(iter(change))):

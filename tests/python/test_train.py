@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from tiny_set import DETECTOR_SHA256, faces_of, make_collection
 
 from agepred_train import recipes
 from agepred_train.data import DataError, Sample
@@ -14,7 +15,6 @@ from agepred_train.dataset import FaceCrops
 from agepred_train.export import load_trained
 from agepred_train.loss import expected_age
 from agepred_train.train import AgeTask, AveragedWeights, train
-from tiny_set import DETECTOR_SHA256, faces_of, make_collection
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,41 @@
+"""Where annotated pictures are stored, and how."""
+
+import os
+from pathlib import Path
+
+from PIL import Image
+
+from agepred_cli.failure import fail
+
+_JPEG = (".jpg", ".jpeg")
+_JPEG_QUALITY = 92  # letters and thin lines show rings below about 90
+
+
+def make_folder(folder: Path) -> None:
+    """Finds out before the work whether its results can be stored."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        fail(f"--save {folder}: is a file, or lies in one; name a folder")
+    except OSError as error:
+        fail(f"--save {folder}: the folder cannot be made: {error.strerror}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        fail(f"--save {folder}: nothing can be written into this folder")
+
+
+def free_name(folder: Path, photo: Path, taken: set[Path | None]) -> Path:
+    """Where the annotated picture goes: <stem>-ages, numbered where another picture took it."""
+    suffix = ".jpg" if photo.suffix.lower() in _JPEG else ".png"
+    names = (f"{photo.stem}-ages{number}{suffix}" for number in ("", *(f"-{n}" for n in range(2, len(taken) + 3))))
+    return next(folder / name for name in names if folder / name not in taken)
+
+
+def save(picture: Image.Image, target: Path) -> None:
+    """Written beside and renamed, so that nobody meets half a picture."""
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        picture.save(beside, format="JPEG" if target.suffix == ".jpg" else "PNG", quality=_JPEG_QUALITY)
+        beside.replace(target)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise

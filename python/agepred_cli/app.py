@@ -1,0 +1,46 @@
+"""The commands of agepred, put together."""
+
+from typing import Annotated
+
+import typer
+
+from agepred_cli import data, evaluate, export, predict, quantize, release, train, version
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        for line in version.version_lines():
+            typer.echo(line)
+        raise typer.Exit
+
+
+@app.callback(epilog=predict.EXAMPLES)
+def agepred(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Report versions, the processor's features and the models' hashes.",
+        ),
+    ] = False,
+) -> None:
+    """Tell how old the faces in photographs are, and make the models that tell it."""
+
+
+app.command(epilog=predict.EXAMPLES)(predict.predict)
+app.command(epilog=data.EXAMPLES)(data.data)
+app.command(epilog=train.EXAMPLES)(train.train)
+app.command(epilog=export.EXAMPLES)(export.export)
+app.command(epilog=quantize.EXAMPLES)(quantize.quantize)
+app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command(epilog=release.EXAMPLES)(release.release)

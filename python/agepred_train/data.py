@@ -1,0 +1,220 @@
+"""Labeled pictures: the packed UTKFace (tar and CSV) and the plain UTKFace folder."""
+
+import csv
+import hashlib
+import io
+import os
+import re
+import tarfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from agepred_train.storage import sha256_of_file
+
+Split = Literal["train", "val", "test", "drop"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+GENDERS = ("male", "female")
+RACES = ("White", "Black", "Asian", "Indian", "other")
+
+# The network's classes: UTKFace's oldest label is 116.
+AGES = range(117)
+
+_COLUMNS = ("file", "age", "gender", "race", "coral", "split")
+_FOLDER_NAME = re.compile(r"(?P<age>\d+)_(?P<gender>[01])_(?P<race>[0-4])_\d+\.jpg(\.chip\.jpg)?")
+_FOLDER_FORM = "age_gender_race_timestamp.jpg[.chip.jpg]"
+
+
+class DataError(ValueError):
+    """A data file that is not what it should be; the message names file, cause and way out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One labeled picture and the place where its bytes lie."""
+
+    name: str
+    """File name, unique within its collection."""
+    age: int
+    """Apparent age in years, 0 to 116."""
+    split: Split
+    """`train`, `val`, `test`, or `drop` for what belongs nowhere."""
+    gender: int = -1
+    """Index into GENDERS; -1 where it is not known."""
+    race: int = -1
+    """Index into RACES; -1 where it is not known."""
+    coral: str = ""
+    """Membership in the published CORAL split: `train`, `test` or empty."""
+    path: Path
+    """File that holds the bytes: the picture itself or an archive."""
+    offset: int = 0
+    """First byte of the picture in that file."""
+    size: int
+    """Length of the picture in bytes."""
+
+    def __post_init__(self) -> None:
+        """Check the labels."""
+        if self.age not in AGES or self.split not in SPLITS:
+            raise DataError(f"{self.name}: age {self.age} or split {self.split!r} is out of range")
+
+    def read_bytes(self) -> bytes:
+        """Return the encoded picture. Safe in any thread and in forked workers: nothing is kept open."""
+        file = os.open(self.path, os.O_RDONLY)
+        try:
+            return os.pread(file, self.size, self.offset)
+        finally:
+            os.close(file)
+
+    def read_picture(self) -> NDArray[np.uint8]:
+        """Return the decoded picture, RGB, [height, width, 3].
+
+        Raises:
+            DataError: the bytes are no picture that Pillow can decode.
+        """
+        try:
+            with Image.open(io.BytesIO(self.read_bytes())) as picture:
+                return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+        except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
+            raise DataError(f"{self.name} in {self.path}: cannot be decoded ({error})") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection:
+    """The pictures of one data set, in a fixed order, with what identifies them."""
+
+    samples: tuple[Sample, ...]
+    """All usable pictures."""
+    skipped: tuple[str, ...] = ()
+    """Files left out, each as `name: reason`."""
+    hashes: dict[str, str]
+    """sha256 of what was read, by file name; it goes into the training record."""
+
+    def part(self, split: Split) -> list[Sample]:
+        """Return the samples of one split, in order."""
+        return [sample for sample in self.samples if sample.split == split]
+
+
+def read_utkface(archive: Path, table: Path) -> Collection:
+    """Read the packed UTKFace: an uncompressed tar of chips and a CSV of labels and splits.
+
+    Raises:
+        FileNotFoundError: one of the files is not there.
+        DataError: the table lacks columns or rows, or names pictures that the archive does not hold.
+    """
+    rows = _read_table(table)
+    places = _index_archive(archive)
+    missing = [row["file"] for row in rows if row["file"] not in places]
+    if missing:
+        raise DataError(
+            f"{archive}: {len(missing)} of the pictures listed in {table} are missing, first {missing[0]}; "
+            "use the archive and the table of the same release"
+        )
+    samples = tuple(_sample_of_row(row, table, archive, *places[row["file"]]) for row in rows)
+    return Collection(samples=samples, hashes={path.name: sha256_of_file(path) for path in (archive, table)})
+
+
+def read_utkface_folder(folder: Path) -> Collection:
+    """Read a plain folder of UTKFace pictures; labels come from names like `age_gender_race_time.jpg`.
+
+    Files with other names are skipped and listed. The folder has no splits, so each name is hashed into
+    train, val or test (80 / 8 / 12 %): the same on every machine, but copies of one picture under two
+    names may part ways, which the packed set's table prevents.
+
+    Raises:
+        NotADirectoryError: the folder is not there.
+        DataError: no file has a usable name.
+    """
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder}: no such folder; give the one that holds UTKFace's .jpg files")
+    samples: list[Sample] = []
+    skipped: list[str] = []
+    for path in sorted(entry for entry in folder.iterdir() if entry.is_file()):
+        found = _sample_of_name(path)
+        if isinstance(found, Sample):
+            samples.append(found)
+        else:
+            skipped.append(f"{path.name}: {found}")
+    if not samples:
+        raise DataError(f"{folder}: none of {len(skipped)} files is named {_FOLDER_FORM}; is it UTKFace?")
+    hashes = {"names": hashlib.sha256("\n".join(sample.name for sample in samples).encode()).hexdigest()}
+    return Collection(samples=tuple(samples), skipped=tuple(skipped), hashes=hashes)
+
+
+def median_age(samples: Iterable[Sample]) -> int:
+    """Return the lower median of the ages in years: the answer where a picture shows no face."""
+    ages = sorted(sample.age for sample in samples)
+    if not ages:
+        raise DataError("no samples: the median age of nothing is not defined")
+    return ages[(len(ages) - 1) // 2]
+
+
+def _read_table(table: Path) -> list[dict[str, str]]:
+    with table.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        absent = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
+        if absent:
+            raise DataError(f"{table}: column {absent[0]!r} is missing; the header must name {_COLUMNS}")
+        rows = list(reader)
+    if not rows:
+        raise DataError(f"{table}: there are no rows below the header")
+    return rows
+
+
+def _index_archive(archive: Path) -> dict[str, tuple[int, int]]:
+    """Return offset and size in bytes of every member by its bare name."""
+    try:
+        with tarfile.open(archive, "r:") as tar:
+            return {
+                member.name.removeprefix("./"): (member.offset_data, member.size) for member in tar if member.isfile()
+            }
+    except tarfile.TarError as error:
+        raise DataError(f"{archive}: not an uncompressed tar file ({error}); unpack .gz or .xz first") from error
+
+
+def _sample_of_row(row: dict[str, str], table: Path, archive: Path, offset: int, size: int) -> Sample:
+    try:
+        return Sample(
+            name=row["file"],
+            age=int(row["age"]),
+            split=cast("Split", row["split"]),
+            gender=int(row["gender"]),
+            race=int(row["race"]),
+            coral=row["coral"],
+            path=archive,
+            offset=offset,
+            size=size,
+        )
+    except ValueError as error:
+        raise DataError(f"{table}: row of {row['file']}: {error}") from error
+
+
+def _sample_of_name(path: Path) -> Sample | str:
+    """Return the sample that a file name describes, or why it describes none."""
+    match = _FOLDER_NAME.fullmatch(path.name)
+    if match is None:
+        return f"not named {_FOLDER_FORM}"
+    age = int(match["age"])
+    if age not in AGES:
+        return f"age {age} is not within {AGES.start} to {AGES.stop - 1}"
+    return Sample(
+        name=path.name,
+        age=age,
+        split=_split_of_name(path.name),
+        gender=int(match["gender"]),
+        race=int(match["race"]),
+        path=path,
+        size=path.stat().st_size,
+    )
+
+
+def _split_of_name(name: str) -> Split:
+    percent = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % 100
+    if percent < 80:
+        return "train"
+    return "val" if percent < 88 else "test"

@@ -1,0 +1,190 @@
+"""Find the faces of a collection once, keep them in a cache, and say which samples are fit for training."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agepred_edge import FaceDetector
+from agepred_train.data import Collection, DataError, Sample
+from agepred_train.progress import progress_bar
+from agepred_train.storage import replacing, sha256_of_file
+
+# Faces.counts where the picture could not be decoded.
+CORRUPT = -1
+
+# A partial cache is written after this many pictures: about ten seconds of work are lost at worst.
+_CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Faces:
+    """What the detector found, one row per sample; rows without a face hold zeros."""
+
+    names: NDArray[np.str_]
+    """Sample names, [n]."""
+    counts: NDArray[np.int32]
+    """Number of faces, [n]; CORRUPT where the picture could not be decoded."""
+    boxes: NDArray[np.float32]
+    """Largest face's x, y, width, height in pixels, [n, 4]."""
+    scores: NDArray[np.float32]
+    """Largest face's score, 0 to 1, [n]."""
+    landmarks: NDArray[np.float32]
+    """Largest face's five points in pixels, [n, 5, 2], the person's right eye first."""
+    detector: str
+    """Stem of the detector's file name."""
+    detector_sha256: str
+    """sha256 of the detector's file in hex."""
+
+    def row_of(self) -> dict[str, int]:
+        """Return the row of each sample name."""
+        return {str(name): row for row, name in enumerate(self.names)}
+
+    def save(self, path: Path) -> None:
+        """Write an uncompressed npz file; a file of that name is replaced only once the new one is whole."""
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **asdict(self))
+
+    @staticmethod
+    def load(path: Path) -> "Faces":
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            DataError: the file is not a face cache.
+        """
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                columns: dict[str, Any] = {name: arrays[name] for name in Faces.__slots__}
+        except (ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise DataError(f"{path}: not a face cache ({error}); delete it and prepare again") from error
+        for name in ("detector", "detector_sha256"):
+            columns[name] = str(columns[name])
+        return Faces(**columns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaning:
+    """How many training samples were kept and why the others were dropped."""
+
+    kept: int
+    corrupt: int
+    no_face: int
+    several_faces: int
+    small_face: int
+    min_face_side: float
+    """Faces with a shorter box side than this count as small, in pixels."""
+    skipped_files: int
+    """Files of the collection that were no samples at all, such as odd names in a folder."""
+
+
+def prepare(collection: Collection, detector: Path, out: Path) -> Faces:
+    """Detect the faces of every sample and write the cache `out`; a stopped run goes on where it was.
+
+    A finished cache of the same samples and detector is returned as it is.
+
+    Raises:
+        FileNotFoundError: the detector's file is not there.
+    """
+    digest = sha256_of_file(detector)
+    partial = out.with_name(out.name + ".partial")
+    samples = collection.samples
+    for path in (out, partial):
+        faces = _load_matching(path, samples, digest)
+        if faces is not None and len(faces.names) == len(samples):
+            return faces
+    out.parent.mkdir(parents=True, exist_ok=True)
+    faces = faces or _empty(detector.stem, digest)
+    finder = FaceDetector(detector)
+    with progress_bar() as progress:
+        task = progress.add_task("detecting faces", total=len(samples), completed=len(faces.names))
+        while len(faces.names) < len(samples):
+            start = len(faces.names)
+            rows = []
+            for sample in samples[start : start + _CHUNK]:
+                rows.append(_detect(finder, sample))
+                progress.advance(task)
+            faces = _append(faces, rows)
+            faces.save(partial)
+    faces.save(out)
+    partial.unlink()
+    return faces
+
+
+def clean(collection: Collection, faces: Faces, min_face_side: float) -> tuple[list[Sample], Cleaning]:
+    """Return the training samples with exactly one face that is large enough, and the count of the rest."""
+    row_of = faces.row_of()
+    kept: list[Sample] = []
+    dropped = {"corrupt": 0, "no_face": 0, "several_faces": 0, "small_face": 0}
+    for sample in collection.part("train"):
+        row = row_of[sample.name]
+        reason = _reason_to_drop(int(faces.counts[row]), float(faces.boxes[row, 2:].min()), min_face_side)
+        if reason is None:
+            kept.append(sample)
+        else:
+            dropped[reason] += 1
+    report = Cleaning(kept=len(kept), **dropped, min_face_side=min_face_side, skipped_files=len(collection.skipped))
+    return kept, report
+
+
+_Row = tuple[str, int, tuple[float, ...], float, NDArray[np.float32]]
+
+
+def _detect(finder: FaceDetector, sample: Sample) -> _Row:
+    nothing = ((0.0,) * 4, 0.0, np.zeros((5, 2), np.float32))
+    try:
+        picture = sample.read_picture()
+    except DataError:
+        return (sample.name, CORRUPT, *nothing)
+    found = finder.detect(picture, pixel_format="RGB")
+    if not found:
+        return (sample.name, 0, *nothing)
+    return (sample.name, len(found), found[0].box, found[0].score, found[0].landmarks)
+
+
+def _empty(detector: str, digest: str) -> Faces:
+    return Faces(
+        names=np.empty(0, np.str_),
+        counts=np.empty(0, np.int32),
+        boxes=np.empty((0, 4), np.float32),
+        scores=np.empty(0, np.float32),
+        landmarks=np.empty((0, 5, 2), np.float32),
+        detector=detector,
+        detector_sha256=digest,
+    )
+
+
+def _append(faces: Faces, rows: Sequence[_Row]) -> Faces:
+    names, counts, boxes, scores, landmarks = zip(*rows, strict=True)
+    return Faces(
+        names=np.concatenate([faces.names, np.array(names, np.str_)]),
+        counts=np.concatenate([faces.counts, np.array(counts, np.int32)]),
+        boxes=np.concatenate([faces.boxes, np.array(boxes, np.float32)]),
+        scores=np.concatenate([faces.scores, np.array(scores, np.float32)]),
+        landmarks=np.concatenate([faces.landmarks, np.array(landmarks, np.float32)]),
+        detector=faces.detector,
+        detector_sha256=faces.detector_sha256,
+    )
+
+
+def _load_matching(path: Path, samples: Sequence[Sample], digest: str) -> Faces | None:
+    """Return the cache if it was made by this detector on the first of these samples."""
+    if not path.exists():
+        return None
+    faces = Faces.load(path)
+    names = [sample.name for sample in samples[: len(faces.names)]]
+    return faces if faces.detector_sha256 == digest and faces.names.tolist() == names else None
+
+
+def _reason_to_drop(count: int, shorter_side: float, min_face_side: float) -> str | None:
+    if count == CORRUPT:
+        return "corrupt"
+    if count == 0:
+        return "no_face"
+    if count > 1:
+        return "several_faces"
+    return "small_face" if shorter_side < min_face_side else None

@@ -1,0 +1,260 @@
+"""Turn fp32.onnx into int8.onnx: 8-bit activations, 7-bit weights, ranges from training crops.
+
+The pixels themselves are the first convolution's quantized input: (x - 128) / 128 is what a dequantizer
+with scale 1/128 and zero point 128 computes, so normalization costs nothing and loses nothing.
+"""
+
+import io
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import onnx
+import onnxruntime  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import (  # type: ignore[import-untyped]
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
+
+from agepred_train.bias_correction import correct_biases
+from agepred_train.data import Collection
+from agepred_train.dataset import FaceCrops
+from agepred_train.export import INPUT, read_keys
+from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO
+from agepred_train.prepare import Faces, clean
+from agepred_train.storage import replacing
+
+Method = Literal["minmax", "percentile", "entropy"]
+
+_METHODS = {
+    "minmax": CalibrationMethod.MinMax,
+    "percentile": CalibrationMethod.Percentile,
+    "entropy": CalibrationMethod.Entropy,
+}
+
+# Crops in one step of the calibration: every activation of a step is in memory at once, 20 MB a crop.
+_BATCH = 16
+
+# Two products of an 8-bit unsigned and such a weight add up to 32640 at most, within 16 bits.
+_LARGEST_EXACT_WEIGHT = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantization:
+    """How the ranges of the activations are found."""
+
+    method: Method = "minmax"
+    """Rule that turns the observed values of an activation into its range."""
+    percentile: float = 99.99
+    """Share of the values inside the range in percent, above 50 to 100; for `percentile` only."""
+    crops: int = 512
+    """Training crops that are run; a multiple of 16."""
+    min_face_side: float = 40.0
+    """Pictures with a smaller face are not used, in pixels; as in training."""
+    seed: int = 1
+    """Seed of the choice of crops, at least 0."""
+
+    def __post_init__(self) -> None:
+        """Check every limit that the fields' descriptions state."""
+        if self.method not in get_args(Method):
+            raise ValueError(f"method {self.method!r} is none of {', '.join(get_args(Method))}")
+        if self.crops < _BATCH or self.crops % _BATCH:
+            raise ValueError(f"crops is {self.crops}, it must be a multiple of {_BATCH}")
+        if not 50 < self.percentile <= 100:
+            raise ValueError(f"percentile is {self.percentile}, it must lie above 50 and up to 100")
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, it must be at least 0")
+
+
+class QuantizeError(RuntimeError):
+    """The quantized graph is not what it must be."""
+
+
+def quantize(fp32: Path, out: Path, collection: Collection, faces: Faces, config: Quantization) -> Path:
+    """Quantize a model with ranges from crops of the collection's training samples.
+
+    Args:
+        fp32: a file that `export` wrote.
+        out: the quantized file; an old one is replaced only by a complete new one.
+        collection: labeled pictures; only the split `train` is read.
+        faces: their faces, from `prepare`.
+        config: how the ranges are found.
+
+    Returns:
+        `out`.
+
+    Raises:
+        QuantizeError: a weight has more than 7 bits, or the graph's input is not as expected.
+        ValueError: there are fewer training crops than asked for.
+    """
+    model = onnx.load(fp32)
+    side = model.graph.input[0].type.tensor_type.shape.dim[2].dim_value
+    crops = calibration_crops(collection, faces, side, config)
+    quantized = quantize_graph(model, crops, config)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as temporary:
+        temporary.write_bytes(quantized.SerializeToString())
+    return out
+
+
+def calibration_crops(collection: Collection, faces: Faces, side: int, config: Quantization) -> NDArray[np.uint8]:
+    """Return seeded training crops without augmentation, uint8 [n, 3, side, side]."""
+    samples, _ = clean(collection, faces, config.min_face_side)
+    if len(samples) < config.crops:
+        raise ValueError(f"{config.crops} calibration crops are asked for, there are {len(samples)}")
+    chosen = np.random.default_rng(config.seed).choice(len(samples), config.crops, replace=False)
+    dataset = FaceCrops([samples[index] for index in chosen], faces, side=side)
+    crops = np.stack([dataset.crop(index) for index in range(len(dataset))])
+    return np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
+
+
+def quantize_graph(model: onnx.ModelProto, crops: NDArray[np.uint8], config: Quantization) -> onnx.ModelProto:
+    """Return the quantized model; `crops` is uint8 [n, 3, S, S], n a multiple of 16."""
+    keys = read_keys(model)
+    with tempfile.TemporaryDirectory(prefix="agepred-") as folder, _library_notices_hidden():
+        plain, prepared, result = (Path(folder, f"{stage}.onnx") for stage in ("plain", "prepared", "result"))
+        onnx.save(_without_normalization(model), plain)
+        quant_pre_process(plain, prepared, skip_symbolic_shape=True)
+        quantize_static(
+            prepared,
+            result,
+            _CropReader(crops),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=_METHODS[config.method],
+            extra_options=_options(config),
+        )
+        quantized = onnx.load(result)
+    _feed_pixels(quantized)
+    correct_biases(quantized, model, crops)
+    if not weights_are_exact(quantized):
+        raise QuantizeError("a weight lies outside -64 to 64: sums of pairs could saturate on x86 without VNNI")
+    helper.set_model_props(quantized, keys | {"agepred.exact": "1"})
+    quantized.producer_name = model.producer_name
+    # ONNX Runtime's optimizer declares every domain that it knows; the graph uses one.
+    del quantized.opset_import[:]
+    quantized.opset_import.extend(model.opset_import)
+    onnx.checker.check_model(quantized, full_check=True)
+    return quantized
+
+
+def weights_are_exact(model: onnx.ModelProto) -> bool:
+    """Tell whether every 8-bit constant tensor of weights lies within -64 to 64."""
+    weights = [
+        numpy_helper.to_array(constant).astype(np.int32)
+        for constant in model.graph.initializer
+        if constant.data_type == TensorProto.INT8 and len(constant.dims) > 1
+    ]
+    return bool(weights) and all(np.abs(weight).max() <= _LARGEST_EXACT_WEIGHT for weight in weights)
+
+
+def count_operators(model: onnx.ModelProto) -> Counter[str]:
+    """Return how often each operator occurs after ONNX Runtime's own graph optimization."""
+    options = onnxruntime.SessionOptions()
+    # The last level only changes memory layouts, for this machine alone.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    with tempfile.TemporaryDirectory(prefix="agepred-") as folder:
+        options.optimized_model_filepath = str(Path(folder, "optimized.onnx"))
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        optimized = onnx.load(options.optimized_model_filepath)
+    return Counter(node.op_type for node in optimized.graph.node)
+
+
+class _CropReader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+    """Serves normalized crops in batches, one batch per range."""
+
+    def __init__(self, crops: NDArray[np.uint8]) -> None:
+        self._crops = crops
+        self._batches = self._serve(0, len(self))
+
+    def __len__(self) -> int:
+        return len(self._crops) // _BATCH
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        self._batches = self._serve(start_index, end_index)
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        return next(self._batches, None)
+
+    def _serve(self, start: int, end: int) -> Iterator[dict[str, NDArray[np.float32]]]:
+        for index in range(start, end):
+            batch = self._crops[index * _BATCH : (index + 1) * _BATCH].astype(np.float32)
+            yield {INPUT: (batch - np.float32(PIXEL_ZERO)) * np.float32(PIXEL_SCALE)}
+
+
+def _options(config: Quantization) -> dict[str, Any]:
+    pixels = {
+        "quant_type": QuantType.QUInt8,
+        "scale": np.array(PIXEL_SCALE, np.float32),
+        "zero_point": np.array(int(PIXEL_ZERO), np.uint8),
+    }
+    return {
+        "TensorQuantOverrides": {INPUT: [pixels]},
+        # Logits stay floats: 8 bits over their whole range would blur the distribution.
+        "OpTypesToExcludeOutputQuantization": ["Gemm"],
+        # Despite its name it bounds the memory of every method: batches are collected one by one.
+        "CalibStridedMinMax": 1,
+        "CalibPercentile": config.percentile,
+    }
+
+
+def _without_normalization(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy that takes normalized float crops: Cast, Sub and Mul at the input are gone."""
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    graph = result.graph
+    head = [graph.node.pop(0) for _ in range(3)]
+    if [node.op_type for node in head] != ["Cast", "Sub", "Mul"]:
+        raise QuantizeError("the graph does not begin with Cast, Sub, Mul: it is no file of `export`")
+    _rename_inputs(graph, head[-1].output[0], INPUT)
+    read = {name for node in graph.node for name in node.input}
+    for constant in [constant for constant in graph.initializer if constant.name not in read]:
+        graph.initializer.remove(constant)
+    graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
+    return result
+
+
+def _feed_pixels(model: onnx.ModelProto) -> None:
+    """Drop the quantizer at the input: `image` becomes uint8 and feeds the dequantizer itself."""
+    graph = model.graph
+    readers = [node for node in graph.node if INPUT in node.input]
+    if [node.op_type for node in readers] != ["QuantizeLinear"]:
+        raise QuantizeError(f"`{INPUT}` is read by {[node.op_type for node in readers]}, not by one quantizer")
+    quantizer = readers[0]
+    _rename_inputs(graph, quantizer.output[0], INPUT)
+    graph.node.remove(quantizer)
+    graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+
+
+def _rename_inputs(graph: onnx.GraphProto, old: str, new: str) -> None:
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            if name == old:
+                node.input[position] = new
+
+
+@contextmanager
+def _library_notices_hidden() -> Iterator[None]:
+    """Hide what the quantizer prints and logs to the root logger: a line per batch, general advice."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(previous)

@@ -1,0 +1,104 @@
+"""Assemble a released model: models/<name>-<version>/ with two ONNX files, their figures and their card."""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from agepred_train.card import write_card
+from agepred_train.evaluate import compare, load_predictions, measure
+from agepred_train.export import read_keys
+from agepred_train.storage import sha256_of_file, write_json
+from agepred_train.train import RECORD
+
+INT8 = "int8.onnx"
+FP32 = "fp32.onnx"
+
+
+class ReleaseError(ValueError):
+    """Parts that do not belong together; the message names them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a release is assembled from."""
+
+    run: Path
+    """Folder of the training run, for its record."""
+    fp32: Path
+    """File that `export` wrote from that run."""
+    int8: Path
+    """File that `quantize` made of it."""
+    fp32_test: Path
+    """CSV that `evaluate_file` wrote for `fp32` on the test split, its JSON beside it."""
+    int8_test: Path
+    """The same for `int8`."""
+    commands: Sequence[str]
+    """Command lines that produced all this, in order."""
+
+
+def release(parts: Parts, models: Path, *, name: str) -> Path:
+    """Write models/<name>-<version>/ and return it; the version is the one in the model files.
+
+    The folder is filled beside its place and renamed; a folder of that name is replaced only then.
+
+    Raises:
+        FileNotFoundError: a part is not there.
+        ReleaseError: the parts are not of one model.
+    """
+    record = _checked_record(parts)
+    version = read_keys(onnx.load(parts.int8))["agepred.version"]
+    metrics = _metrics(parts, name, version, record)
+    target = models / f"{name}-{version}"
+    new, old = (target.with_name(f".{target.name}.{os.getpid()}.{word}") for word in ("new", "old"))
+    new.mkdir(parents=True)
+    try:
+        shutil.copyfile(parts.fp32, new / FP32)
+        shutil.copyfile(parts.int8, new / INT8)
+        write_json(new / "metrics.json", metrics)
+        (new / "card.md").write_text(write_card(metrics), encoding="utf-8")
+        if target.exists():
+            target.rename(old)
+        new.rename(target)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+        if old.exists() and not target.exists():
+            old.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def _checked_record(parts: Parts) -> dict[str, Any]:
+    """Return the training record if files and evaluations all go back to it."""
+    record = parts.run / RECORD
+    digest = sha256_of_file(record)
+    for model, predictions in ((parts.fp32, parts.fp32_test), (parts.int8, parts.int8_test)):
+        if read_keys(onnx.load(model)).get("agepred.record") != digest:
+            raise ReleaseError(f"{model} does not come from the run {parts.run}: export and quantize again")
+        evaluation = json.loads(predictions.with_suffix(".json").read_text(encoding="utf-8"))
+        if evaluation["model_sha256"] != sha256_of_file(model):
+            raise ReleaseError(f"{predictions} was not made with {model}: evaluate again")
+    checked: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    return checked
+
+
+def _metrics(parts: Parts, name: str, version: str, record: dict[str, Any]) -> dict[str, Any]:
+    fp32, int8 = load_predictions(parts.fp32_test), load_predictions(parts.int8_test)
+    return {
+        "format": 1,
+        "name": name,
+        "version": version,
+        "files": {
+            file: {"bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
+            for file, path in ((INT8, parts.int8), (FP32, parts.fp32))
+        },
+        "test": {INT8: measure(int8), FP32: measure(fp32)},
+        "int8_against_fp32": compare(int8, fp32),
+        "commands": list(parts.commands),
+        "record": record,
+    }

@@ -1,0 +1,139 @@
+"""Released folders: complete, of one piece, and never half replaced."""
+
+import dataclasses
+import json
+
+import numpy as np
+import onnx
+import pytest
+from tiny_set import crops, make_run
+
+from agepred_train import release as releasing
+from agepred_train.evaluate import Prediction, group_of, measure, save_predictions
+from agepred_train.export import GROUPS, export
+from agepred_train.quantize import Quantization, quantize_graph
+from agepred_train.release import Parts, ReleaseError, release
+from agepred_train.storage import sha256_of_file, write_json
+
+
+def write_evaluation(path, model, seed):
+    """Predictions that scatter around labels over all ages, genders and races."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for number in range(200):
+        label = number % 117
+        age = float(np.clip(label + rng.normal(0, 4), 0, 116))
+        groups = {"label_group": group_of(label, GROUPS), "group": group_of(age, GROUPS)}
+        rows.append(
+            Prediction(
+                name=str(number),
+                label=label,
+                gender=number % 2,
+                race=number % 5,
+                coral="test" if number % 3 else "",
+                faces=number % 50 and 1,
+                age=age,
+                stddev=4.0,
+                low=age - 5,
+                high=age + 5,
+                **groups,
+            )
+        )
+    save_predictions(path, rows)
+    write_json(path.with_suffix(".json"), {"model_sha256": sha256_of_file(model), "figures": measure(rows)})
+    return path
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parts")
+    run = make_run(folder / "run")
+    fp32 = export(run, folder / "fp32.onnx", version="0.1.0")
+    int8 = folder / "int8.onnx"
+    int8.write_bytes(quantize_graph(onnx.load(fp32), crops(16, 64), Quantization(crops=16)).SerializeToString())
+    return Parts(
+        run=run,
+        fp32=fp32,
+        int8=int8,
+        fp32_test=write_evaluation(folder / "fp32.csv", fp32, 1),
+        int8_test=write_evaluation(folder / "int8.csv", int8, 2),
+        commands=["agepred train first_light utkface.tar", "agepred export run"],
+    )
+
+
+def test_release_is_complete(parts, tmp_path):
+    folder = release(parts, tmp_path / "models", name="age_tiny")
+    assert folder == tmp_path / "models" / "age_tiny-0.1.0"
+    assert {path.name for path in folder.iterdir()} == {"int8.onnx", "fp32.onnx", "metrics.json", "card.md"}
+    assert [path.name for path in folder.parent.iterdir()] == ["age_tiny-0.1.0"]
+    metrics = json.loads((folder / "metrics.json").read_text())
+    for file in ("int8.onnx", "fp32.onnx"):
+        assert metrics["files"][file]["sha256"] == sha256_of_file(folder / file)
+        assert metrics["test"][file]["n"] == 200
+    assert metrics["commands"] == parts.commands
+    assert metrics["record"] == json.loads((parts.run / "record.json").read_text())
+
+
+def test_card_has_the_sections_and_the_figures(parts, tmp_path):
+    folder = release(parts, tmp_path, name="age_tiny")
+    card = (folder / "card.md").read_text()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    headings = [line[3:] for line in card.splitlines() if line.startswith("## ")]
+    assert headings == [
+        "Intended use",
+        "Out of scope",
+        "Training",
+        "Terms",
+        "Results",
+        "Factors",
+        "Caveats",
+        "How it was made",
+    ]
+    assert card.startswith("# age_tiny 0.1.0\n")
+    assert f"| MAE, years | {metrics['test']['int8.onnx']['mae']:.2f} |" in card
+    for word in (
+        "age assurance",
+        "non-commercial",
+        "Apache-2.0",
+        "MIT",
+        "| 81-116 |",
+        "| female |",
+        "| Indian |",
+    ):
+        assert word in card
+    assert "agepred export run" in card
+    assert "None" not in card
+    assert max(map(len, card.splitlines())) <= 200
+
+
+def test_older_release_is_replaced_as_a_whole(parts, tmp_path):
+    target = tmp_path / "age_tiny-0.1.0"
+    target.mkdir()
+    (target / "leftover.txt").write_text("from an older release")
+    release(parts, tmp_path, name="age_tiny")
+    assert not (target / "leftover.txt").exists()
+    assert (target / "int8.onnx").exists()
+
+
+def test_failure_leaves_the_older_release(parts, tmp_path, monkeypatch):
+    target = tmp_path / "age_tiny-0.1.0"
+    target.mkdir()
+    (target / "int8.onnx").write_text("older")
+    monkeypatch.setattr(releasing, "write_card", lambda metrics: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        release(parts, tmp_path, name="age_tiny")
+    assert [path.name for path in tmp_path.iterdir()] == ["age_tiny-0.1.0"]
+    assert (target / "int8.onnx").read_text() == "older"
+
+
+def test_parts_of_different_runs_are_refused(parts, tmp_path):
+    other = make_run(tmp_path / "other", seed=1)
+    record = json.loads((other / "record.json").read_text())
+    (other / "record.json").write_text(json.dumps(record | {"format": 1}))
+    with pytest.raises(ReleaseError, match="does not come from"):
+        release(dataclasses.replace(parts, run=other), tmp_path, name="age_tiny")
+    with pytest.raises(ReleaseError, match="evaluate again"):
+        release(dataclasses.replace(parts, int8_test=parts.fp32_test), tmp_path, name="age_tiny")
+    with pytest.raises(FileNotFoundError):
+        release(dataclasses.replace(parts, int8=tmp_path / "absent.onnx"), tmp_path, name="age_tiny")
+    assert not list(tmp_path.glob("age_tiny*"))
