@@ -86,7 +86,7 @@ def _training(record: dict[str, Any]) -> str:
         f"Recipe `{recipe['name']}`: {recipe['epochs']} epochs in batches of {recipe['batch_size']}, soft "
         f"labels with a standard deviation of {recipe['label_sigma']:g} years.\n"
         f"The best epoch was chosen on {best['val_samples']:,} pictures of `val` (MAE {best['val_mae']:.2f} "
-        "years). `test` was not used."
+        "years). `test` was used for no choice."
     )
 
 
@@ -97,7 +97,7 @@ def _results(metrics: dict[str, Any]) -> str:
     rows = [
         ("MAE, years", "mae", "{:.2f}"),
         ("MAE on the CORAL test list, years", "coral_test_mae", "{:.2f}"),
-        *((f"share within {limit} years", f"cs@{limit}", "{:.1%}") for limit in SCORES),
+        *((f"share within {limit} year{'s' if limit > 1 else ''}", f"cs@{limit}", "{:.1%}") for limit in SCORES),
         ("right one of four groups (0-25, 26-50, 51-75, 76-116)", "group_accuracy", "{:.1%}"),
         ("80 % intervals that hold the label", "interval_coverage", "{:.1%}"),
         ("mean width of these intervals, years", "interval_width", "{:.1f}"),
