@@ -222,7 +222,7 @@ def _crops(options: argparse.Namespace, model: Path, side: int) -> tuple[list[Cr
     crops = list(estimator.align_crops(options.image))
     if not crops:
         raise BenchError(f"--image {options.image}: no face found in it")
-    return crops[:_CROPS], f"faces of {options.image}"
+    return crops[:_CROPS], f"faces of {options.image.name}"
 
 
 def _engine_times(times: dict[str, Times], name: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def time_picture(picture: Path, model: Path, plan: Plan, *, threads: int, face_m
     while _more(len(times["predict"]), warmup + plan.runs, begun, plan.min_time_s):
         faces = _time_once(picture, estimator, detector, times)
     return {
-        "path": str(picture),
+        "file": Path(picture).name,
         "width": pixels.shape[1],
         "height": pixels.shape[0],
         "faces": faces,

@@ -61,7 +61,7 @@ def _render_head(result: dict[str, Any]) -> str:
         ("versions", versions),
     ]
     lines += [
-        ("model", f"{model['path']}  {_mib(model['bytes'])} MiB  sha256 {model['sha256'][:12]}")
+        ("model", f"{model['file']}  {_mib(model['bytes'])} MiB  sha256 {model['sha256'][:12]}")
         for model in result["models"]
     ]
     lines += [
@@ -120,7 +120,7 @@ def _notes(result: dict[str, Any]) -> list[str]:
 
 def _render_picture(picture: dict[str, Any]) -> str:
     title = (
-        f"{picture['path']}: {picture['width']} x {picture['height']} pixels, faces: {picture['faces']}; "
+        f"{picture['file']}: {picture['width']} x {picture['height']} pixels, faces: {picture['faces']}; "
         "predict is detect, align and age in one call"
     )
     rows = [

@@ -165,7 +165,9 @@ def test_bare_name_means_the_packaged_model(models, tmp_path, capsys, monkeypatc
     monkeypatch.setattr("agepred_edge.model_files.default_age_model", lambda: models)
     monkeypatch.chdir(tmp_path)
     result = run_json(capsys, "--model", "fp32.onnx", "--no-torch")
-    assert [Path(model["path"]) for model in result["models"]] == [models / "int8.onnx", models / "fp32.onnx"]
+    assert [model["file"] for model in result["models"]] == [
+        f"{models.name}/{name}" for name in ("int8.onnx", "fp32.onnx")
+    ]
 
 
 def test_stores_the_json_beside_the_table(models, tmp_path, capsys):
