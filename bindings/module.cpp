@@ -195,12 +195,15 @@ PYBIND11_MODULE(_core, m) {
 
     py::class_<agepred::Estimator>(m, "Estimator")
         .def(py::init([](const std::string &age_model, const std::string &face_model, const std::string &runtime,
-                         int threads, bool allow_spinning, bool arena, float min_score, int max_side) {
-                 return agepred::Estimator(
-                     options(age_model, face_model, runtime, threads, allow_spinning, arena, min_score, max_side));
+                         int threads, bool allow_spinning, bool arena, float min_score, int max_side,
+                         float interval_level) {
+                 agepred_options chosen =
+                     options(age_model, face_model, runtime, threads, allow_spinning, arena, min_score, max_side);
+                 chosen.interval_level = interval_level;
+                 return agepred::Estimator(chosen);
              }),
              "age_model"_a, "face_model"_a, "runtime"_a, py::kw_only(), "threads"_a, "allow_spinning"_a, "arena"_a,
-             "min_score"_a, "max_side"_a)
+             "min_score"_a, "max_side"_a, "interval_level"_a)
         .def("predict", &predict, "picture"_a, "format"_a)
         .def("predict_crop", &predict_crop, "crop"_a)
         .def("describe", &describe);

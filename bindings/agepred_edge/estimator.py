@@ -45,6 +45,7 @@ class FaceDetector:
             FileNotFoundError, ModelError: the file is not there, or is no face model.
             RuntimeMissingError: ONNX Runtime is missing.
         """
+        _refuse_zero(threads=threads, min_score=min_score, max_side=max_side)
         path = find_face_model(face_model)
         with translated():
             self._core = _core.Detector(
@@ -77,6 +78,7 @@ class AgeEstimator:
         arena: bool = True,
         min_score: float = 0.6,
         max_side: int = 640,
+        interval_level: float | None = None,
     ) -> None:
         """Loads an age model and a face model; without a face model only predict_crop works.
 
@@ -88,11 +90,14 @@ class AgeEstimator:
             arena: keep memory between calls; without it less memory, slower calls.
             min_score: faces below it are left out, above 0 to 1.
             max_side: the detector sees larger pictures shrunk to this longer side, in pixels, 32 to 4096.
+            interval_level: the probability that intervals shall hold, 0.01 to 0.999; None: the model's own, 0.8.
 
         Raises:
+            ValueError: a number out of its range.
             FileNotFoundError, ModelError: the age model is not there, or breaks docs/model_contract.md.
             RuntimeMissingError: ONNX Runtime is missing.
         """
+        _refuse_zero(threads=threads, min_score=min_score, max_side=max_side, interval_level=interval_level)
         found = default_face_model() if face_model is None else find_face_model(face_model)
         with translated():
             self._core = _core.Estimator(
@@ -104,6 +109,7 @@ class AgeEstimator:
                 arena=arena,
                 min_score=min_score,
                 max_side=max_side,
+                interval_level=0.0 if interval_level is None else interval_level,
             )
             self.info = ModelInfo(**self._core.describe())
         self._has_detector = found is not None
@@ -153,6 +159,13 @@ class AgeEstimator:
         """The core's answer with the group by its name in place of its index."""
         first, last = self.info.groups[found["group"]]
         return found | {"group": f"{first}-{last}"}
+
+
+def _refuse_zero(**settings: float | None) -> None:
+    """The C ABI takes 0 for the default; whoever writes 0 in Python means something else."""
+    for name, value in settings.items():
+        if value == 0:
+            raise ValueError(f"{name} must be above 0")
 
 
 def align(

@@ -14,7 +14,8 @@ int main(int argc, char **argv) {
     try {
         int width = 0;
         int height = 0;
-        const std::unique_ptr<std::uint8_t, decltype(&std::free)> pixels(read_ppm(argv[3], &width, &height), &std::free);
+        const std::unique_ptr<std::uint8_t, decltype(&std::free)> pixels(read_ppm(argv[3], &width, &height),
+                                                                         &std::free);
         if (!pixels) {
             throw std::runtime_error(std::string(argv[3]) + " is not a binary PPM of 8 bits");
         }

@@ -45,10 +45,13 @@ std::size_t find_logits(const onnx::Model &model) {
 } // namespace
 
 AgeModel::AgeModel(std::shared_ptr<const onnx::Runtime> runtime, const std::string &path,
-                   const onnx::ModelSettings &settings)
+                   const onnx::ModelSettings &settings, float interval_level)
     : model_(std::move(runtime), path, settings), contract_(read_contract(model_)), crop_side_(read_crop_side(model_)),
       logits_(find_logits(model_)) {
     age_count_ = static_cast<std::size_t>(model_.outputs()[logits_].shape[1]);
+    if (interval_level != 0) {
+        contract_.interval_level = interval_level;
+    }
 }
 
 Estimate AgeModel::estimate(const std::uint8_t *crop, std::vector<std::uint8_t> &planar,

@@ -14,9 +14,10 @@ namespace agepred::core {
 
 class AgeModel {
   public:
-    // Throws Error(INVALID_MODEL) for a file that breaks the contract, naming what is missing.
-    AgeModel(std::shared_ptr<const onnx::Runtime> runtime, const std::string &path,
-             const onnx::ModelSettings &settings);
+    // interval_level: in place of the file's own; 0 keeps that. Throws Error(INVALID_MODEL) for a file that breaks the
+    // contract, naming what is missing.
+    AgeModel(std::shared_ptr<const onnx::Runtime> runtime, const std::string &path, const onnx::ModelSettings &settings,
+             float interval_level);
 
     [[nodiscard]] const AgeContract &contract() const { return contract_; }
     [[nodiscard]] int crop_side() const { return crop_side_; }

@@ -93,6 +93,13 @@ DetectorSettings detector_settings(const agepred_options &options) {
     return settings;
 }
 
+float interval_level(const agepred_options &options) {
+    const float level = options.interval_level;
+    require(level == 0 || (level >= min_interval_level && level <= max_interval_level),
+            "interval_level must be from 0.01 to 0.999");
+    return level;
+}
+
 std::string path_or_empty(const char *path) { return path != nullptr ? path : ""; }
 
 // Says how many results there are and whether they fit: true if so.
@@ -139,7 +146,7 @@ Points ten(const float *points) {
 
 const char *agepred_version(void) { return AGEPRED_VERSION; }
 
-const char *agepred_status_name(agepred_status status) { return status_name(status); }
+const char *agepred_status_name(int32_t status) { return status_name(status); }
 
 agepred_status agepred_runtime_describe(const char *onnxruntime_path, agepred_runtime_info *info,
                                         agepred_error *error) {
@@ -205,9 +212,10 @@ agepred_status agepred_estimator_create(const agepred_options *options, agepred_
         require(!path_or_empty(options->age_model).empty(), "an estimator needs an age model");
         const onnx::ModelSettings models = model_settings(*options);
         const DetectorSettings settings = detector_settings(*options);
-        *estimator = new agepred_estimator{{onnx::Runtime::open(options->onnxruntime_path), options->age_model,
-                                            path_or_empty(options->face_model), models, settings},
-                                           {}};
+        *estimator =
+            new agepred_estimator{{onnx::Runtime::open(options->onnxruntime_path), options->age_model,
+                                   path_or_empty(options->face_model), models, settings, interval_level(*options)},
+                                  {}};
     });
 }
 

@@ -95,7 +95,7 @@ AgeContract read_age_contract(const MetadataLookup &lookup) {
     contract.temperature = number("agepred.temperature", required(lookup, "agepred.temperature"), 0.01F, 100.0F);
     contract.groups = read_groups("agepred.groups", required(lookup, "agepred.groups"));
     constexpr const char *level = "agepred.interval.level";
-    contract.interval_level = number(level, lookup(level).value_or("0.8"), 0.01F, 0.999F);
+    contract.interval_level = number(level, lookup(level).value_or("0.8"), min_interval_level, max_interval_level);
     return contract;
 }
 

@@ -11,6 +11,9 @@
 
 namespace agepred::core {
 
+inline constexpr float min_interval_level = 0.01F;
+inline constexpr float max_interval_level = 0.999F;
+
 struct AgeContract {
     std::string version;
     std::string crop_detector;

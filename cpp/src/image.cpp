@@ -13,7 +13,7 @@ struct Layout {
     int pixel_bytes, red, green, blue;
 };
 
-Layout layout_of(agepred_pixel_format format) {
+Layout layout_of(std::int32_t format) {
     switch (format) {
     case AGEPRED_RGB:
         return {3, 0, 1, 2};
@@ -25,8 +25,9 @@ Layout layout_of(agepred_pixel_format format) {
         return {4, 2, 1, 0};
     case AGEPRED_GRAY:
         return {1, 0, 0, 0};
+    default:
+        refuse("pixel format " + std::to_string(format) + " is none of RGB, BGR, RGBA, BGRA, GRAY");
     }
-    refuse("pixel format " + std::to_string(static_cast<int>(format)) + " is none of RGB, BGR, RGBA, BGRA, GRAY");
 }
 
 } // namespace

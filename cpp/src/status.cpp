@@ -2,7 +2,7 @@
 
 namespace agepred::core {
 
-const char *status_name(agepred_status status) noexcept {
+const char *status_name(std::int32_t status) noexcept {
     switch (status) {
     case AGEPRED_OK:
         return "ok";
@@ -24,8 +24,9 @@ const char *status_name(agepred_status status) noexcept {
         return "buffer too small";
     case AGEPRED_INTERNAL:
         return "internal error";
+    default:
+        return "unknown status";
     }
-    return "unknown status";
 }
 
 } // namespace agepred::core

@@ -1,6 +1,7 @@
 // Failures inside the library: one exception that carries a status and a message for the user.
 #pragma once
 
+#include <cstdint>
 #include <exception>
 #include <string>
 #include <utility>
@@ -22,6 +23,6 @@ class Error : public std::exception {
 };
 
 // The English name of a status; "unknown status" for a number that is none.
-const char *status_name(agepred_status status) noexcept;
+const char *status_name(std::int32_t status) noexcept;
 
 } // namespace agepred::core

@@ -60,7 +60,7 @@ int main() {
     }
     for (const int format : {0, 6, -1, 1000}) {
         bad = good;
-        bad.format = static_cast<agepred_pixel_format>(format);
+        bad.format = format;
         CHECK(refused(bad));
     }
     agepred_image bottom_up = good;

@@ -103,7 +103,10 @@ def test_largest_face_first(yunet: Path, hopper: NDArray[np.uint8]) -> None:
     assert faces[0].landmarks[0, 0] < faces[0].landmarks[1, 0]  # the person's right eye lies left in the picture
 
 
-@pytest.mark.parametrize("setting", [{"min_score": -1.0}, {"min_score": 2.0}, {"max_side": 8}, {"threads": 1000}])
+@pytest.mark.parametrize(
+    "setting",
+    [{"min_score": -1.0}, {"min_score": 0}, {"min_score": 2.0}, {"max_side": 8}, {"max_side": 0}, {"threads": 1000}],
+)
 def test_settings_out_of_range(yunet: Path, setting: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(setting))):
         FaceDetector(yunet, **setting)  # type: ignore[arg-type]

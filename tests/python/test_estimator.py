@@ -41,6 +41,24 @@ def test_answer(estimator: AgeEstimator, hopper: NDArray[np.uint8]) -> None:
     assert face.landmarks[0, 0] < face.landmarks[1, 0]
 
 
+@pytest.mark.parametrize("level", [0.01, 0.5, 0.95, 0.999])
+def test_interval_of_another_level(yunet: Path, hopper: NDArray[np.uint8], level: float) -> None:
+    estimator = AgeEstimator(face_model=yunet, interval_level=level)
+    assert estimator.info.interval_level == pytest.approx(level)
+    (face,) = estimator.predict(hopper, pixel_format="RGB")
+    ages = np.arange(estimator.info.age_count) + estimator.info.first_age
+    edges = np.concatenate([[ages[0] - 0.5], ages + 0.5])
+    cumulated = np.concatenate([[0], face.probabilities.astype(np.float64).cumsum()])
+    low, high = np.interp(face.interval, edges, cumulated)
+    assert high - low == pytest.approx(level, abs=1e-3)
+
+
+@pytest.mark.parametrize("level", [0.0, -0.5, 1.0, 80.0, float("nan")])
+def test_interval_of_no_level(level: float) -> None:
+    with pytest.raises(ValueError, match="interval_level"):
+        AgeEstimator(interval_level=level)
+
+
 def test_crop_alone_gives_the_same_answer(estimator: AgeEstimator, hopper: NDArray[np.uint8]) -> None:
     (crop,) = estimator.align_crops(hopper, pixel_format="RGB")
     assert crop.shape == (estimator.info.crop_side, estimator.info.crop_side, 3)

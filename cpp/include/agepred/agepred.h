@@ -72,8 +72,9 @@ typedef struct agepred_error {
 /* The release of the library as "major.minor.patch". Never fails; the text is static. */
 AGEPRED_API const char *agepred_version(void);
 
-/* A short English name of a status, such as "invalid image". Never fails; the text is static. */
-AGEPRED_API const char *agepred_status_name(agepred_status status);
+/* A short English name of an agepred_status, such as "invalid image"; "unknown status" for any other number. The text
+ * is static. */
+AGEPRED_API const char *agepred_status_name(int32_t status);
 
 /* ---------------------------------------------------------------------------------------- pictures */
 
@@ -92,7 +93,7 @@ typedef struct agepred_image {
     int32_t width;         /* in pixels, 1 to 65535 */
     int32_t height;        /* in pixels, 1 to 65535 */
     ptrdiff_t stride;      /* bytes from a row to the next one below it; negative where rows lie bottom up */
-    agepred_pixel_format format;
+    int32_t format;        /* an agepred_pixel_format */
 } agepred_image;
 
 /* ----------------------------------------------------------------------------------------- runtime */
@@ -124,6 +125,7 @@ typedef struct agepred_options {
     float min_score;              /* faces below it are left out, 0 to 1; 0: 0.6 */
     int32_t max_side;             /* the detector sees a larger picture shrunk to this longer side in pixels,
                                      32 to 4096; 0: 640 */
+    float interval_level;         /* probability that intervals shall hold, 0.01 to 0.999; 0: the model's own */
 } agepred_options;
 
 /* ------------------------------------------------------------------------------------ face detector */

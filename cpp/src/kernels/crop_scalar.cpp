@@ -61,10 +61,11 @@ template <bool Inside> void cut(const CropSource &source, int side, std::uint8_t
     const double span = std::hypot(source.a, source.b); // picture pixels that a crop pixel spans
     const int n = static_cast<int>(std::ceil(std::clamp(span, 1.0, double{max_samples})));
     const float weight = 1.0F / static_cast<float>(n * n);
+    const float half = 0.5F / weight; // of a gray level, in sums: truncation then rounds half up
     const double half_step = 0.5 / n; // from a sample to the edge of its part of the crop pixel
     for (int v = 0; v < side; ++v) {
         for (int u = 0; u < side; ++u) {
-            float sum[3] = {0, 0, 0};
+            float sum[3] = {half, half, half};
             for (int j = 0; j < n; ++j) {
                 const double cv = v + (2 * j + 1) * half_step;
                 for (int i = 0; i < n; ++i) {
@@ -75,8 +76,7 @@ template <bool Inside> void cut(const CropSource &source, int side, std::uint8_t
                 }
             }
             for (const float channel : sum) {
-                // Never negative, so that truncation is floor.
-                *crop++ = static_cast<std::uint8_t>(channel * weight + 0.5F);
+                *crop++ = static_cast<std::uint8_t>(channel * weight);
             }
         }
     }
