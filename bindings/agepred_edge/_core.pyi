@@ -42,6 +42,7 @@ class Estimator:
         arena: bool,
         min_score: typing.SupportsFloat | typing.SupportsIndex,
         max_side: typing.SupportsInt | typing.SupportsIndex,
+        interval_level: typing.SupportsFloat | typing.SupportsIndex,
     ) -> None: ...
     def describe(self) -> dict[str, typing.Any]: ...
     def predict(
