@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import agepred_edge
 from agepred_edge import AgeEstimator, FaceDetector, align, runtime_info
 
 SCRIPT = """
@@ -44,7 +45,7 @@ def test_same_bits_without_vnni(int8_model: Path, yunet: Path, chips: list[NDArr
     core = importlib.util.find_spec("agepred_edge._core")
     assert core is not None
     assert core.origin is not None
-    package = shutil.copytree(Path(sys.modules["agepred_edge"].__path__[0]), tmp_path / "agepred_edge")
+    package = shutil.copytree(Path(agepred_edge.__file__).parent, tmp_path / "agepred_edge")
     shutil.copy(core.origin, package)
     numpy_spec = importlib.util.find_spec("numpy")
     assert numpy_spec is not None
