@@ -61,6 +61,8 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"picture {path}: there is no such file")
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise PictureError(f"picture {path} is no regular file")
     try:
         with warnings.catch_warnings():
             # Pillow warns of large pictures, which we refuse by a limit of our own, and of damaged metadata

@@ -1,5 +1,6 @@
 """What may be given as a picture, and what every other thing is answered with: the process always lives."""
 
+import os
 import struct
 import subprocess
 import sys
@@ -114,6 +115,14 @@ def test_missing_file_and_folder(estimator: AgeEstimator, tmp_path: Path) -> Non
         estimator.predict(tmp_path / "nowhere.jpg")
     with pytest.raises(PictureError, match=tmp_path.name):
         estimator.predict(tmp_path)
+
+
+def test_pipe_and_device(tmp_path: Path) -> None:
+    """Opening a pipe to which nobody writes would hang."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path in (tmp_path / "pipe.jpg", Path("/dev/zero")):
+        with pytest.raises(PictureError, match="regular file"):
+            read_picture(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"this is a text, not a photograph", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"])
