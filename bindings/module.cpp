@@ -26,22 +26,25 @@ using Records = py::typing::List<Record>;
 agepred_image borrow(const Bytes &picture, int format) {
     const auto pixel_format = static_cast<agepred_pixel_format>(format);
     const py::ssize_t channels = picture.ndim() == 3 ? picture.shape(2) : 1;
-    const agepred_image expected = agepred::image(nullptr, 1, 1, pixel_format);
-    if (picture.ndim() < 2 || picture.ndim() > 3 || channels != expected.stride || picture.size() == 0 ||
-        picture.shape(0) > INT32_MAX || picture.shape(1) > INT32_MAX ||
-        (picture.shape(1) > 1 && picture.strides(1) != channels) || (picture.ndim() == 3 && picture.strides(2) != 1)) {
+    if (picture.ndim() < 2 || picture.ndim() > 3 || channels != agepred::image(nullptr, 1, 1, pixel_format).stride ||
+        picture.size() == 0 || picture.shape(0) > INT32_MAX || picture.shape(1) > INT32_MAX ||
+        (picture.shape(1) > 1 && picture.strides(1) != channels) || (channels > 1 && picture.strides(2) != 1)) {
         throw py::value_error("a picture must be a uint8 array of height x width (x channels), its pixels without "
                               "gaps within a row");
     }
-    // A single row has no distance to a next one; NumPy may then report any number.
-    const py::ssize_t stride = picture.shape(0) > 1 ? picture.strides(0) : 0;
-    return agepred::image(picture.data(), static_cast<int>(picture.shape(1)), static_cast<int>(picture.shape(0)),
-                          pixel_format, stride);
+    agepred_image image = agepred::image(picture.data(), static_cast<int>(picture.shape(1)),
+                                         static_cast<int>(picture.shape(0)), pixel_format);
+    // Where there is one row alone NumPy may report any distance to a next one. Zero, as of a broadcast row, is a
+    // distance like any other here, and the library refuses it.
+    if (picture.shape(0) > 1) {
+        image.stride = picture.strides(0);
+    }
+    return image;
 }
 
 std::array<float, 10> ten(const Floats &points) {
-    if (points.size() != 10) {
-        throw py::value_error("five points of x and y are needed");
+    if (points.ndim() != 2 || points.shape(0) != 5 || points.shape(1) != 2) {
+        throw py::value_error("five points of x and y are needed, as an array of 5 x 2");
     }
     std::array<float, 10> result{};
     std::copy_n(points.data(), result.size(), result.begin());

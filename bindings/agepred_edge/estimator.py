@@ -98,7 +98,8 @@ class AgeEstimator:
             RuntimeMissingError: ONNX Runtime is missing.
         """
         _refuse_zero(threads=threads, min_score=min_score, max_side=max_side, interval_level=interval_level)
-        found = default_face_model() if face_model is None else find_face_model(face_model)
+        without = face_model is None and default_face_model() is None
+        found = None if without else find_face_model(face_model)
         with translated():
             self._core = _core.Estimator(
                 os.fspath(find_age_model(model)),

@@ -8,6 +8,12 @@ from agepred_edge.errors import DetectorMissingError
 AGE_MODEL = "age_mobilenet_v2-0.1.0"
 FACE_MODEL_VARIABLE = "AGEPRED_FACE_MODEL"
 
+_HOW_TO_GET_ONE = (
+    "agepred needs YuNet, the file yunet_n_dynamic.onnx that its authors publish in the folder onnx of the GitHub "
+    "repository ShiqiYu/libfacedetection.train; save it anywhere and name it with face_model=..., --face-model or the "
+    f"environment variable {FACE_MODEL_VARIABLE}"
+)
+
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -50,12 +56,9 @@ def default_face_model() -> Path | None:
 
 def find_face_model(face_model: str | os.PathLike[str] | None) -> Path:
     """The face model that a user means; raises DetectorMissingError with the way to get one."""
-    if face_model is not None:
-        return Path(face_model)
-    if found := default_face_model():
-        return found
-    raise DetectorMissingError(
-        "no face model: agepred needs YuNet, the file yunet_n_dynamic.onnx that its authors publish in the folder "
-        "onnx of the GitHub repository ShiqiYu/libfacedetection.train; save it anywhere and name it with "
-        f"face_model=..., --face-model or the environment variable {FACE_MODEL_VARIABLE}"
-    )
+    path = default_face_model() if face_model is None else Path(face_model)
+    if path is None:
+        raise DetectorMissingError(f"no face model: {_HOW_TO_GET_ONE}")
+    if not path.is_file():
+        raise DetectorMissingError(f"face model {path}: there is no such file; {_HOW_TO_GET_ONE}")
+    return path

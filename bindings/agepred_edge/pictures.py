@@ -1,7 +1,6 @@
 """What a user may give as a picture: an array with its pixel format, or the path of a file."""
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,11 @@ from agepred_edge.errors import PictureError
 # The numbers of agepred_pixel_format in agepred.h, and how many channels each has.
 PIXEL_FORMATS = {"RGB": (1, 3), "BGR": (2, 3), "RGBA": (3, 4), "BGRA": (4, 4), "GRAY": (5, 1)}
 
-# 100 megapixels decode to 300 MB: more than any phone's picture, less than a small device's memory can bear twice.
+# Larger than any phone's usual picture. Decoding takes 10 bytes a pixel for a while, 14 with transparency.
 MAX_FILE_PIXELS = 100_000_000
+
+# What cameras, phones and the web make. Others of Pillow's formats start foreign programs (EPS) or are documents.
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 
 Picture = NDArray[np.uint8] | str | os.PathLike[str]
 
@@ -53,7 +55,7 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     is damaged, or holds more than MAX_FILE_PIXELS; the size is checked before anything is decoded.
     """
     try:
-        from PIL import Image, ImageOps  # noqa: PLC0415 - Pillow is optional, arrays do without it
+        from PIL import Image  # noqa: PLC0415 - Pillow is optional, arrays do without it
     except ImportError as missing:
         raise ImportError(
             "reading picture files needs Pillow: pip install 'agepred-edge[cli]'; or pass an array"
@@ -63,32 +65,34 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         raise FileNotFoundError(f"picture {path}: there is no such file")
     if not path.is_file():  # opening a pipe would wait for ever
         raise PictureError(f"picture {path} is no regular file")
+    Image.init()
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of large pictures, which we refuse by a limit of our own, and of damaged metadata
-            # beside a picture that can be read.
-            warnings.simplefilter("ignore")
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_FILE_PIXELS:
-                    raise Image.DecompressionBombError
-                return _to_rgb(ImageOps.exif_transpose(image))
+        with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
+            if image.width * image.height > MAX_FILE_PIXELS:
+                raise Image.DecompressionBombError
+            return _to_rgb(_upright(image))
     except Image.DecompressionBombError:  # ours, or Pillow's own at some larger size
         raise PictureError(
             f"picture {path} claims more than the {MAX_FILE_PIXELS // 1_000_000} megapixels that agepred "
             "decodes; shrink it first"
         ) from None
-    # Pillow's decoders raise many kinds of errors for damaged files; each means the same to a user.
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        EOFError,
-        IndexError,
-        TypeError,
-        KeyError,
-        MemoryError,
-    ) as error:
+    # Pillow's decoders raise nearly anything for damaged files, struct.error and NotImplementedError among it; each
+    # means the same to a user.
+    except Exception as error:
         raise PictureError(f"picture {path} cannot be read: {error or type(error).__name__}") from error
+
+
+def _upright(image: Any) -> Any:
+    """The picture turned as its EXIF orientation says (Exif 2.32, tag 0x0112).
+
+    Pillow's own function also writes the EXIF data anew, and fails where an unrelated entry is damaged.
+    """
+    from PIL import Image  # noqa: PLC0415 - as above
+
+    turn = Image.Transpose
+    how = {2: turn.FLIP_LEFT_RIGHT, 3: turn.ROTATE_180, 4: turn.FLIP_TOP_BOTTOM, 5: turn.TRANSPOSE,
+           6: turn.ROTATE_270, 7: turn.TRANSVERSE, 8: turn.ROTATE_90}.get(image.getexif().get(0x0112))  # fmt: skip
+    return image if how is None else image.transpose(how)
 
 
 def _to_rgb(image: Any) -> NDArray[np.uint8]:
@@ -103,7 +107,8 @@ def _to_rgb(image: Any) -> NDArray[np.uint8]:
     elif image.mode == "F":
         image = Image.fromarray(np.clip(np.asarray(image), 0, 255).astype(np.uint8))
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
-    return np.asarray(image.convert("RGB"))
+        transparent = image.convert("RGBA")
+        image = Image.new("RGB", image.size, (255, 255, 255))
+        image.paste(transparent, mask=transparent.getchannel("A"))
+        del transparent
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))

@@ -28,7 +28,10 @@ namespace {
 
 // Copies a text into a fixed array, cut where it is longer. N counts the NUL.
 template <std::size_t N> void copy_text(char (&target)[N], const std::string &text) {
-    const std::size_t length = std::min(text.size(), N - 1);
+    std::size_t length = std::min(text.size(), N - 1);
+    while (length > 0 && length < text.size() && (static_cast<unsigned char>(text[length]) & 0xC0U) == 0x80U) {
+        --length; // not within a character of UTF-8
+    }
     std::memcpy(target, text.data(), length);
     target[length] = '\0';
 }
@@ -56,22 +59,36 @@ template <class Work> agepred_status guarded(agepred_error *error, Work &&work) 
     }
 }
 
-void require(bool sound, const std::string &why) {
+// The text is a literal, so that calls that go well build none.
+void require(bool sound, const char *why) {
     if (!sound) {
         throw Error(AGEPRED_INVALID_ARGUMENT, why);
     }
 }
 
-// A struct that the caller gives is as long as this release knows it, or longer.
-template <class Struct> void require_struct(const Struct *given, const char *name) {
-    require(given != nullptr, std::string(name) + " is NULL");
-    require(given->struct_size >= sizeof(Struct), "struct_size of " + std::string(name) + " is not set");
+// Structs grow at their end, and no caller's is smaller than that of the release which brought it. All are of 0.1.0;
+// one that grows needs a specialization with the size that it had.
+template <class Struct> inline constexpr std::size_t first_size = sizeof(Struct);
+
+template <class Struct> void require_struct(const Struct *given) {
+    require(given != nullptr, "a struct is NULL that may not be");
+    require(given->struct_size >= first_size<Struct>, "struct_size of a struct is not set");
+}
+
+// What a caller of any release gives, as this release knows it: members that its struct lacks are zero.
+template <class Struct> Struct known(const Struct *given) {
+    require_struct(given);
+    Struct result{};
+    std::memcpy(&result, given, std::min(given->struct_size, sizeof(Struct)));
+    return result;
 }
 
 int within(std::int32_t value, int fallback, int low, int high, const char *name) {
     const int result = value == 0 ? fallback : value;
-    require(result >= low && result <= high, std::string(name) + " must be from " + std::to_string(low) + " to " +
-                                                 std::to_string(high) + ", not " + std::to_string(value));
+    if (result < low || result > high) {
+        throw Error(AGEPRED_INVALID_ARGUMENT, std::string(name) + " must be from " + std::to_string(low) + " to " +
+                                                  std::to_string(high) + ", not " + std::to_string(value));
+    }
     return result;
 }
 
@@ -112,7 +129,7 @@ bool announce(std::size_t found, std::size_t capacity, std::size_t *count) {
 template <class Struct> void store(Struct *array, std::size_t i, Struct result) {
     const std::size_t size = array->struct_size;
     result.struct_size = size;
-    std::memcpy(reinterpret_cast<unsigned char *>(array) + i * size, &result, sizeof result);
+    std::memcpy(reinterpret_cast<unsigned char *>(array) + i * size, &result, std::min(size, sizeof result));
 }
 
 template <class Struct> void copy_face(Struct &target, const Face &face) {
@@ -151,24 +168,26 @@ const char *agepred_status_name(int32_t status) { return status_name(status); }
 agepred_status agepred_runtime_describe(const char *onnxruntime_path, agepred_runtime_info *info,
                                         agepred_error *error) {
     return guarded(error, [&] {
-        require_struct(info, "the runtime info");
-        copy_text(info->cpu_features, cpu().features);
+        agepred_runtime_info result = known(info);
+        copy_text(result.cpu_features, cpu().features);
+        store(info, 0, result); // also where no runtime is found
         const auto runtime = onnx::Runtime::open(onnxruntime_path);
-        copy_text(info->onnxruntime_version, runtime->version());
-        copy_text(info->onnxruntime_path, runtime->path());
+        copy_text(result.onnxruntime_version, runtime->version());
+        copy_text(result.onnxruntime_path, runtime->path());
+        store(info, 0, result);
     });
 }
 
 agepred_status agepred_detector_create(const agepred_options *options, agepred_detector **detector,
                                        agepred_error *error) {
     return guarded(error, [&] {
-        require_struct(options, "the options");
+        const agepred_options chosen = known(options);
         require(detector != nullptr, "there is no place for the detector (NULL)");
-        require(!path_or_empty(options->face_model).empty(), "a detector needs a face model");
-        const onnx::ModelSettings models = model_settings(*options);
-        const DetectorSettings settings = detector_settings(*options);
+        require(!path_or_empty(chosen.face_model).empty(), "a detector needs a face model");
+        const onnx::ModelSettings models = model_settings(chosen);
+        const DetectorSettings settings = detector_settings(chosen);
         *detector = new agepred_detector{
-            {onnx::Runtime::open(options->onnxruntime_path), options->face_model, models, settings}, {}};
+            {onnx::Runtime::open(chosen.onnxruntime_path), chosen.face_model, models, settings}, {}};
     });
 }
 
@@ -180,7 +199,7 @@ agepred_status agepred_detect(const agepred_detector *detector, const agepred_im
     return guarded(error, [&] {
         require(detector != nullptr && count != nullptr, "the detector or the count is NULL");
         if (capacity > 0) {
-            require_struct(detections, "the first detection");
+            require_struct(detections);
         }
         const ImageView picture = view(image);
         Workspaces<Detector::Workspace>::Lease workspace(detector->workspaces);
@@ -207,15 +226,14 @@ agepred_status agepred_align(const agepred_image *image, const float *points, co
 agepred_status agepred_estimator_create(const agepred_options *options, agepred_estimator **estimator,
                                         agepred_error *error) {
     return guarded(error, [&] {
-        require_struct(options, "the options");
+        const agepred_options chosen = known(options);
         require(estimator != nullptr, "there is no place for the estimator (NULL)");
-        require(!path_or_empty(options->age_model).empty(), "an estimator needs an age model");
-        const onnx::ModelSettings models = model_settings(*options);
-        const DetectorSettings settings = detector_settings(*options);
-        *estimator =
-            new agepred_estimator{{onnx::Runtime::open(options->onnxruntime_path), options->age_model,
-                                   path_or_empty(options->face_model), models, settings, interval_level(*options)},
-                                  {}};
+        require(!path_or_empty(chosen.age_model).empty(), "an estimator needs an age model");
+        const onnx::ModelSettings models = model_settings(chosen);
+        const DetectorSettings settings = detector_settings(chosen);
+        *estimator = new agepred_estimator{{onnx::Runtime::open(chosen.onnxruntime_path), chosen.age_model,
+                                            path_or_empty(chosen.face_model), models, settings, interval_level(chosen)},
+                                           {}};
     });
 }
 
@@ -226,22 +244,23 @@ agepred_status agepred_estimator_describe(const agepred_estimator *estimator, ag
                                           agepred_error *error) {
     return guarded(error, [&] {
         require(estimator != nullptr, "the estimator is NULL");
-        require_struct(info, "the estimator info");
+        agepred_estimator_info result = known(info);
         const AgeModel &model = estimator->estimator.age_model();
         const AgeContract &contract = model.contract();
-        copy_text(info->model_version, contract.version);
-        copy_text(info->crop_detector, contract.crop_detector);
-        info->crop_side = model.crop_side();
-        std::copy(contract.crop_points.begin(), contract.crop_points.end(), info->crop_points);
-        info->first_age = contract.first_age;
-        info->age_count = static_cast<std::int32_t>(model.age_count());
-        info->int8_exact = contract.int8_exact ? 1 : 0;
-        info->interval_level = contract.interval_level;
-        info->group_count = static_cast<std::int32_t>(contract.groups.size());
+        copy_text(result.model_version, contract.version);
+        copy_text(result.crop_detector, contract.crop_detector);
+        result.crop_side = model.crop_side();
+        std::copy(contract.crop_points.begin(), contract.crop_points.end(), result.crop_points);
+        result.first_age = contract.first_age;
+        result.age_count = static_cast<std::int32_t>(model.age_count());
+        result.int8_exact = contract.int8_exact ? 1 : 0;
+        result.interval_level = contract.interval_level;
+        result.group_count = static_cast<std::int32_t>(contract.groups.size());
         for (std::size_t g = 0; g < contract.groups.size(); ++g) {
-            info->groups[g][0] = contract.groups[g].first;
-            info->groups[g][1] = contract.groups[g].last;
+            result.groups[g][0] = contract.groups[g].first;
+            result.groups[g][1] = contract.groups[g].last;
         }
+        store(info, 0, result);
     });
 }
 
@@ -250,7 +269,7 @@ agepred_status agepred_predict(const agepred_estimator *estimator, const agepred
     return guarded(error, [&] {
         require(estimator != nullptr && count != nullptr, "the estimator or the count is NULL");
         if (capacity > 0) {
-            require_struct(faces, "the first face");
+            require_struct(faces);
         }
         const ImageView picture = view(image);
         Workspaces<Estimator::Workspace>::Lease workspace(estimator->workspaces);
@@ -276,7 +295,7 @@ agepred_status agepred_predict_crop(const agepred_estimator *estimator, const ui
                                     float *probabilities, agepred_error *error) {
     return guarded(error, [&] {
         require(estimator != nullptr && crop != nullptr, "the estimator or the crop is NULL");
-        require_struct(estimate, "the estimate");
+        require_struct(estimate);
         const AgeModel &model = estimator->estimator.age_model();
         Workspaces<Estimator::Workspace>::Lease workspace(estimator->workspaces);
         workspace->probabilities.resize(model.age_count());

@@ -41,6 +41,7 @@ void extend_border(float *plane, std::ptrdiff_t stride, int width, int height, i
 // The index of each output of a YuNet file, kind by kind, fine to coarse.
 std::array<std::size_t, 12> find_outputs(const onnx::Model &model) {
     const auto &outputs = model.outputs();
+    const onnx::TensorSpec &input = model.inputs()[0];
     std::array<std::size_t, 12> indices{};
     std::size_t count = 0;
     for (const char *kind : output_kinds) {
@@ -48,13 +49,19 @@ std::array<std::size_t, 12> find_outputs(const onnx::Model &model) {
             const std::string name = kind + std::to_string(stride);
             const auto at = std::find_if(outputs.begin(), outputs.end(),
                                          [&](const onnx::TensorSpec &spec) { return spec.name == name; });
-            if (at == outputs.end() || model.inputs()[0].type != onnx::element_float) {
+            if (at == outputs.end() || input.type != onnx::element_float) {
                 throw Error(AGEPRED_INVALID_MODEL,
                             "model file " + model.path() +
                                 " is not a face model: it lacks one of YuNet's twelve outputs, " + name);
             }
             indices[count++] = static_cast<std::size_t>(at - outputs.begin());
         }
+    }
+    if (input.shape.size() != 4 || input.shape[0] > 1 || input.shape[1] != 3 || input.shape[2] > 0 ||
+        input.shape[3] > 0) {
+        throw Error(AGEPRED_INVALID_MODEL,
+                    "model file " + model.path() +
+                        " takes pictures of one size only: use YuNet's file for every size, yunet_n_dynamic.onnx");
     }
     return indices;
 }

@@ -1,6 +1,7 @@
 """The command agepred: ages in photographs, and the tools that make the model."""
 
 import sys
+import warnings
 
 
 def main() -> None:
@@ -14,4 +15,6 @@ def main() -> None:
             raise
         print(f"agepred: the command needs {package}: pip install 'agepred-edge[cli]'", file=sys.stderr)
         sys.exit(2)
+    # Warnings speak to developers, such as Pillow's about metadata of a picture that can be read all the same.
+    warnings.simplefilter("ignore")
     app(prog_name="agepred")

@@ -23,11 +23,14 @@ def make_folder(folder: Path) -> None:
         fail(f"--save {folder}: nothing can be written into this folder")
 
 
-def free_name(folder: Path, photo: Path, taken: set[Path | None]) -> Path:
-    """Where the annotated picture goes: <stem>-ages, numbered where another picture took it."""
+def free_name(folder: Path, photo: Path, taken: set[Path]) -> Path:
+    """Where the annotated picture goes: <stem>-ages, numbered where that is taken, by resolved paths.
+
+    Taken are the names of this run's other results, and those of its inputs, which must not be replaced.
+    """
     suffix = ".jpg" if photo.suffix.lower() in _JPEG else ".png"
     names = (f"{photo.stem}-ages{number}{suffix}" for number in ("", *(f"-{n}" for n in range(2, len(taken) + 3))))
-    return next(folder / name for name in names if folder / name not in taken)
+    return next(folder / name for name in names if (folder / name).resolve() not in taken)
 
 
 def save(picture: Image.Image, target: Path) -> None:

@@ -59,6 +59,16 @@ void test_finds_external_tensors_wherever_they_hide() {
     CHECK(!onnx::refers_to_other_files({}));
 }
 
+// ONNX Runtime's parser cuts a key to 32 bits: with higher bits set, field 7 of a model would be its graph to it and an
+// unknown field to a reader that keeps 64. Such a file was once taken for harmless.
+void test_refuses_keys_beyond_32_bits() {
+    const Bytes graph = field(5, external_key);
+    for (int bit = 32; bit < 64; ++bit) {
+        CHECK(malformed(varint(1ULL << bit | 7U << 3 | 2U) + varint(graph.size()) + graph));
+    }
+    CHECK(malformed(Bytes{0x02, 0x00})); // field 0, which no message has
+}
+
 void test_refuses_damaged_bytes() {
     const Bytes good = field(7, field(5, inline_tensor));
     for (std::size_t length = 1; length < good.size(); ++length) {
@@ -117,6 +127,7 @@ void test_files() {
 
 int main() {
     test_finds_external_tensors_wherever_they_hide();
+    test_refuses_keys_beyond_32_bits();
     test_refuses_damaged_bytes();
     test_survives_noise();
     test_files();

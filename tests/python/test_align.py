@@ -100,6 +100,7 @@ def test_rows_may_have_gaps_and_run_upward(hopper: NDArray[np.uint8]) -> None:
         np.full((5, 2), np.nan),
         np.full((5, 2), np.inf),
         np.zeros((4, 2)),
+        np.eye(2, 5),
         np.eye(5, 2) * 1e30,
     ],
 )

@@ -130,6 +130,19 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(model, wall, tmp_path)
 
 
 @needs_detector
+def test_saving_never_replaces_an_input(model, hopper_path, tmp_path, monkeypatch):
+    """The second photo has the name that the first one's result would take; it was once overwritten unread."""
+    monkeypatch.chdir(tmp_path)
+    first, second = tmp_path / "mine.jpg", tmp_path / "mine-ages.jpg"
+    first.write_bytes(hopper_path.read_bytes())
+    Image.new("RGB", (64, 48), "gray").save(second)
+    before = second.read_bytes()
+    document = predicted(model, "mine.jpg", "mine-ages.jpg", "--save", ".")
+    assert second.read_bytes() == before
+    assert [len(picture["faces"]) for picture in document["pictures"]] == [1, 0]
+
+
+@needs_detector
 def test_turned_picture_is_saved_upright(model, hopper_path, tmp_path):
     turned = tmp_path / "turned.jpg"
     with Image.open(hopper_path) as picture:

@@ -182,6 +182,35 @@ def test_external_data_is_refused(tmp_path: Path, int8_model: Path) -> None:
         AgeEstimator(path)
 
 
+def test_overlong_field_numbers_do_not_hide_external_data(tmp_path: Path) -> None:
+    """ONNX Runtime reads 32 bits of a field's key: one with more bits must not slip past our own reader."""
+    model = onnx.load(default_age_model() / "fp32.onnx")
+    path = tmp_path / "outside.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    outside = onnx.load(path, load_external_data=False)
+    graph = outside.graph.SerializeToString()
+    outside.ClearField("graph")
+    overlong = bytes([0xBA, 0x80, 0x80, 0x80, 0x10])  # field 7, length-delimited, and one bit above the 32nd
+    length = b""
+    size = len(graph)
+    while size > 127:
+        length += bytes([size & 127 | 128])
+        size >>= 7
+    path.write_bytes(outside.SerializeToString() + overlong + length + bytes([size]) + graph)
+    with pytest.raises(ModelError, match="damaged"):
+        AgeEstimator(path)
+
+
+def test_detector_of_one_size_is_refused(yunet: Path, tmp_path: Path) -> None:
+    """At once and with a word of the right file, not at the first picture."""
+    model = onnx.load(yunet)
+    for axis, size in ((2, 320), (3, 320)):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
+    onnx.save(model, tmp_path / "fixed.onnx")
+    with pytest.raises(ModelError, match=r"yunet_n_dynamic\.onnx"):
+        AgeEstimator(face_model=tmp_path / "fixed.onnx")
+
+
 def test_missing_detector(monkeypatch: pytest.MonkeyPatch, hopper: NDArray[np.uint8]) -> None:
     """Says which file, where its authors publish it, and how to name it; crops can be estimated all the same."""
     monkeypatch.delenv("AGEPRED_FACE_MODEL", raising=False)

@@ -88,6 +88,41 @@ def test_cmake_package(
     assert "99.0" in refused.stderr
 
 
+def test_project_in_c_alone(
+    prefix: Path, ppm: Path, int8_model: Path, yunet: Path, estimator: AgeEstimator, tmp_path: Path
+) -> None:
+    """Its linker does not know C++: the package must name what the static library needs."""
+    project = shutil.copytree(EXAMPLES, tmp_path / "project")
+    (project / "CMakeLists.txt").write_text("""
+cmake_minimum_required(VERSION 3.25)
+project(c_alone LANGUAGES C)
+find_package(agepred CONFIG REQUIRED)
+add_executable(ages ages.c)
+target_link_libraries(ages PRIVATE agepred::agepred)
+""")
+    checked("cmake", "-S", project, "-B", tmp_path / "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}")
+    checked("cmake", "--build", tmp_path / "build")
+    assert_right_age(tmp_path / "build" / "ages", prefix, ppm, int8_model, yunet, estimator)
+
+
+def test_part_of_another_project(tmp_path: Path) -> None:
+    """Neither its tests nor its choice of shared libraries reach the project around it."""
+    (tmp_path / "own.c").write_text("int own(void) { return 1; }")
+    (tmp_path / "CMakeLists.txt").write_text(f"""
+cmake_minimum_required(VERSION 3.25)
+project(around LANGUAGES C CXX)
+add_subdirectory({ROOT} agepred)
+add_library(own own.c)
+add_executable(ages {EXAMPLES}/ages.cpp)
+target_link_libraries(ages PRIVATE agepred::agepred)
+""")
+    checked("cmake", "-S", tmp_path, "-B", tmp_path / "build", "-G", "Ninja")
+    checked("cmake", "--build", tmp_path / "build")
+    assert (tmp_path / "build" / "libown.a").is_file()
+    assert not list((tmp_path / "build").rglob("test_*"))
+    assert "usage" in run(tmp_path / "build" / "ages").stderr
+
+
 def test_pkg_config(
     prefix: Path, ppm: Path, int8_model: Path, yunet: Path, estimator: AgeEstimator, tmp_path: Path
 ) -> None:

@@ -87,6 +87,13 @@ def test_only_onnx_knows_onnx_runtime() -> None:
             assert "onnx/api.hpp" not in path.read_text(), path
 
 
+def test_no_file_grows_beyond_400_lines() -> None:
+    for pattern in ("cpp/**/*.[ch]*", "bindings/**/*.[cp][py]*", "python/**/*.py", "tests/**/*.py", "tests/**/*.cpp"):
+        for path in ROOT.glob(pattern):
+            if path.is_file() and path.suffix in (".c", ".h", ".cpp", ".hpp", ".py"):
+                assert len(path.read_text().splitlines()) <= 400, path
+
+
 def test_library_neither_prints_nor_exits() -> None:
     forbidden = re.compile(r"\b(printf|puts|std::c(out|err|log)|abort|exit|_Exit|terminate)\s*[(<]")
     for path in (ROOT / "cpp" / "src").rglob("*.[ch]pp"):

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from agepred_edge import AgeEstimator, PictureError, read_picture
+from agepred_edge import DEFAULT_POINTS, AgeEstimator, PictureError, align, read_picture
 
 
 def png(path: Path, width: int, height: int, data: bytes = b"") -> Path:
@@ -78,6 +78,23 @@ def test_wrong_strides(estimator: AgeEstimator, hopper: NDArray[np.uint8]) -> No
     overlapping = np.lib.stride_tricks.as_strided(hopper, (600, 512, 3), (4, 3, 1))
     with pytest.raises(ValueError, match="stride"):
         estimator.predict(overlapping, pixel_format="RGB")
+
+
+def test_rows_that_lie_in_one_place(estimator: AgeEstimator) -> None:
+    """A broadcast row has a stride of 0; taken for "no gaps", it once led a megabyte beyond the row."""
+    row = np.arange(100 * 3, dtype=np.uint8).reshape(1, 100, 3)
+    tall = np.broadcast_to(row, (60000, 100, 3))
+    with pytest.raises(ValueError, match="stride of 0"):
+        estimator.predict(tall, pixel_format="RGB")
+    with pytest.raises(ValueError, match="stride of 0"):
+        align(tall, DEFAULT_POINTS * 90, pixel_format="RGB")
+
+
+def test_one_gray_channel_may_have_an_axis(estimator: AgeEstimator, hopper: NDArray[np.uint8]) -> None:
+    gray = np.ascontiguousarray(hopper[..., 1])
+    (expected,) = estimator.predict(gray, pixel_format="GRAY")
+    for view in (gray[:, :, None], gray.reshape(600, 512, 1), np.ascontiguousarray(gray[:, :, None])):
+        assert estimator.predict(view, pixel_format="GRAY")[0].age == expected.age
 
 
 def test_sides_beyond_the_limit(estimator: AgeEstimator) -> None:
@@ -146,13 +163,17 @@ def test_truncated_at_every_length(hopper: NDArray[np.uint8], tmp_path: Path) ->
 
 def test_damaged_bytes_never_end_the_process(hopper: NDArray[np.uint8], tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
-    for suffix in ("jpg", "png", "webp", "gif", "bmp", "tiff"):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "a camera"
+    for suffix in ("jpg", "png", "webp", "avif", "gif", "bmp", "tiff", "jp2", "ppm"):
         path = tmp_path / f"noisy.{suffix}"
-        Image.fromarray(hopper[::8, ::8].copy()).save(path)
+        Image.fromarray(hopper[::8, ::8].copy()).save(path, **({"exif": exif} if suffix in "jpg png webp avif" else {}))
         data = np.frombuffer(path.read_bytes(), np.uint8)
-        for _ in range(40):
+        for attempt in range(60):
             damaged = data.copy()
-            damaged[rng.integers(0, len(data), 8)] = rng.integers(0, 256, 8)
+            # Every other time in the first bytes, where headers and EXIF lie.
+            damaged[rng.integers(0, 200 if attempt % 2 else len(data), 8)] = rng.integers(0, 256, 8)
             path.write_bytes(damaged.tobytes())
             try:
                 assert read_picture(path).dtype == np.uint8
@@ -178,6 +199,24 @@ print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
     assert "bomb.png" in message
     # VmHWM and not ru_maxrss, which on Linux counts what the parent held when it forked.
     assert int(peak_kb) < 500_000
+
+
+@pytest.mark.parametrize("tag", [0x0122, 0x011B, 0x0155])
+def test_damaged_exif(hopper: NDArray[np.uint8], tmp_path: Path, tag: int) -> None:
+    """An entry of a wrong type beside the orientation: the picture is read and turned; it once ended a whole batch."""
+    path = tmp_path / "camera.jpg"
+    entries = struct.pack(">HHI4s", tag, 2, 4, b"abc\0") + struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)
+    exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 2) + entries + bytes(4)
+    Image.fromarray(np.ascontiguousarray(hopper[::8, ::8])).save(path, exif=exif)
+    assert read_picture(path).shape == (64, 75, 3)
+
+
+def test_formats_that_are_no_pictures(tmp_path: Path) -> None:
+    """EPS would start another program; a name does not make it a photograph."""
+    path = tmp_path / "page.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
+    with pytest.raises(PictureError, match=r"page\.jpg"):
+        read_picture(path)
 
 
 def test_exif_rotation(estimator: AgeEstimator, hopper: NDArray[np.uint8], tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ AGEPRED_API agepred_status agepred_detect(const agepred_detector *detector, cons
  * (docs/model_contract.md has the definition). Needs neither a model nor ONNX Runtime.
  *   points   ten floats in pixels of the picture
  *   targets  ten floats in fractions of the crop's side; NULL: the geometry that agepred's models use
- *   side     of the crop in pixels, 1 to 4096
+ *   side     of the crop in pixels, 1 to 1024
  *   crop     side x side x 3 bytes, RGB, rows top down without gaps */
 AGEPRED_API agepred_status agepred_align(const agepred_image *image, const float *points, const float *targets,
                                          int32_t side, uint8_t *crop, agepred_error *error);

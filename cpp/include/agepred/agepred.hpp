@@ -39,7 +39,7 @@ template <class Function, class... Arguments> void call(Function function, Argum
 
 // Calls a function that fills an array of unknown length, again with more room until it all fits.
 template <class Result, class Fill> std::vector<Result> collect(Fill fill) {
-    std::vector<Result> results(8);
+    std::vector<Result> results(32); // more faces than most pictures hold: a second call costs a second run
     for (;;) {
         results[0].struct_size = sizeof(Result);
         std::size_t count = 0;

@@ -66,6 +66,16 @@ class Reader {
         malformed();
     }
 
+    // The key of a field: its number and wire type. ONNX Runtime's parser keeps 32 bits of it; a longer one would be
+    // one field to us and another to it.
+    std::uint64_t key() {
+        const std::uint64_t value = varint();
+        if (value > UINT32_MAX || value >> 3U == 0) {
+            malformed();
+        }
+        return value;
+    }
+
     std::span<const std::uint8_t> take(std::uint64_t count) {
         if (count > bytes_.size()) {
             malformed();
@@ -85,7 +95,7 @@ bool leads_outside(Reader reader, Message message, int depth) {
         malformed();
     }
     while (!reader.done()) {
-        const std::uint64_t key = reader.varint();
+        const std::uint64_t key = reader.key();
         const std::uint64_t field = key >> 3;
         switch (key & 7U) {
         case 0: { // varint
