@@ -30,11 +30,10 @@ def evaluate(
 ) -> None:
     """Judge a model file on labeled pictures.
 
-    Every picture of the split is answered, through the same call that users make. Choose by `val`; `test` is
-    for the end.
+    Every picture of the split is answered, through the same call that users make; one without a face, or one
+    that cannot be read, with the median age. Choose by `val`; `test` is for the end.
     """
     with training_tools():
-        from agepred_train.data import median_age  # noqa: PLC0415
         from agepred_train.evaluate import evaluate_file  # noqa: PLC0415
     with reported(ValueError):
         path = agepred_edge.find_age_model(model)
@@ -46,10 +45,7 @@ def evaluate(
             fail(f"--out {target}: name a file in a folder that exists")
     collection = open_source(source)
     with reported(ValueError):
-        samples = collection.part(split)
-        if not samples:
-            fail(f"{source}: no picture belongs to the split {split}")
-        report = evaluate_file(path, detector, samples, target, median_age=median_age(collection.part("train")))
+        report = evaluate_file(path, detector, collection, split, target)
     for line in _figures(report["figures"]):
         typer.echo(line)
     typer.echo(f"wrote {target} and {target.with_suffix('.json')}")
@@ -58,7 +54,8 @@ def evaluate(
 def _figures(figures: dict[str, Any]) -> list[str]:
     """What a reader asks first; the JSON has the rest."""
     lines = [
-        f"pictures            {figures['n']}, {figures['no_face']} of them without a face found",
+        f"pictures            {figures['n']}, {figures['no_face']} of them without a face found"
+        f" ({figures['unreadable']} could not be read)",
         f"mean absolute error {figures['mae']:.3f} years",
         f"group accuracy      {figures['group_accuracy']:.1%}",
     ]

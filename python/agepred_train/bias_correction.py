@@ -2,9 +2,9 @@
 
 Rounding a filter's weights shifts the mean of its output by the rounding error times the mean of its
 input, always to the same side. A bias can absorb that shift (Nagel et al. 2019, "Data-Free Quantization
-Through Weight Equalization and Bias Correction", section 4.2; here the means are measured). At 7 bits it
-matters. Model 0.1.0 on the faces of UTKFace's `val`, where fp32 has an MAE of 4.97 years: int8 had 5.23
-without it, its ages 1.57 years from fp32's on average and 18.4 at most; with it 4.97, 0.34 and 3.0.
+Through Weight Equalization and Bias Correction", section 4.2; here the means are measured). Coarsely
+rounded weights shift much, and the shifts of the layers add up: without the correction the ages of the
+quantized network drift from the float one's.
 """
 
 from collections.abc import Sequence

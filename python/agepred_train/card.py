@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agepred_train.evaluate import SCORES
+from agepred_train.start_weights import describe_weights
 
 _SUMMARY = """\
 Estimates how old the faces in a picture are: a distribution over the ages 0 to 116, by MobileNetV2 from an
@@ -28,7 +29,7 @@ _TERMS = """\
 The terms of the parts differ; they are stated apart and none replaces another.
 
 - Code and this file's packaging: MIT.
-- The weights were trained from a MobileNetV2 checkpoint for ImageNet published under Apache-2.0.
+- {start_weights}
 - Training data: UTKFace, published for non-commercial research only; its authors do not own the pictures.
   Whether weights trained on it may serve commercially is a question for a lawyer, not for this card.
 """
@@ -61,7 +62,7 @@ def write_card(metrics: dict[str, Any]) -> str:
                 "## Training",
                 _training(metrics["record"]),
                 "## Terms",
-                _TERMS.strip(),
+                _TERMS.strip().format(start_weights=describe_weights(metrics["record"]["start_weights_sha256"])),
                 "## Results",
                 _results(metrics),
                 "## Factors",
@@ -92,7 +93,8 @@ def _training(record: dict[str, Any]) -> str:
 
 def _results(metrics: dict[str, Any]) -> str:
     columns = list(metrics["test"].values())
-    n, no_face = columns[0]["n"], columns[0]["no_face"]
+    n, no_face, unreadable = (columns[0][key] for key in ("n", "no_face", "unreadable"))
+    damaged = f" ({unreadable} of them could not be decoded)" if unreadable else ""
     difference = metrics["int8_against_fp32"]
     rows = [
         ("MAE, years", "mae", "{:.2f}"),
@@ -105,8 +107,8 @@ def _results(metrics: dict[str, Any]) -> str:
     body = [[title, *(_number(column[key], form) for column in columns)] for title, key, form in rows]
     return (
         f"All {n:,} pictures of UTKFace's split `test`, none left out, through the same `predict` that users "
-        f"call; the largest face counts; the {no_face} without a face were answered with the median age of "
-        "`train`.\n\n"
+        f"call; the largest face counts; the {no_face} without a face{damaged} were answered with the median age "
+        "of `train`.\n\n"
         + _table(["", *metrics["test"]], body)
         + "\n\nOn the same pictures the ages of int8 and fp32 differ by "
         f"{difference['mean_age_difference']:.2f} years on average and by "

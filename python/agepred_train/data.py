@@ -6,14 +6,14 @@ import io
 import os
 import re
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from agepred_train.storage import sha256_of_file
 
@@ -60,8 +60,15 @@ class Sample:
 
     def __post_init__(self) -> None:
         """Check the labels."""
-        if self.age not in AGES or self.split not in SPLITS:
-            raise DataError(f"{self.name}: age {self.age} or split {self.split!r} is out of range")
+        for field, value, allowed in (
+            ("age", self.age, AGES),
+            ("gender", self.gender, range(-1, len(GENDERS))),
+            ("race", self.race, range(-1, len(RACES))),
+        ):
+            if value not in allowed:
+                raise DataError(f"{field} {value} is not within {allowed.start} to {allowed.stop - 1}")
+        if self.split not in SPLITS:
+            raise DataError(f"split {self.split!r} is none of {', '.join(SPLITS)}")
 
     def read_bytes(self) -> bytes:
         """Return the encoded picture. Safe in any thread and in forked workers: nothing is kept open."""
@@ -80,7 +87,7 @@ class Sample:
         try:
             with Image.open(io.BytesIO(self.read_bytes())) as picture:
                 return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-        except (OSError, UnidentifiedImageError, SyntaxError, Image.DecompressionBombError) as error:
+        except Exception as error:  # Pillow's decoders answer damaged bytes with almost any exception
             raise DataError(f"{self.name} in {self.path}: cannot be decoded ({error})") from error
 
 
@@ -105,17 +112,20 @@ def read_utkface(archive: Path, table: Path) -> Collection:
 
     Raises:
         FileNotFoundError: one of the files is not there.
-        DataError: the table lacks columns or rows, or names pictures that the archive does not hold.
+        DataError: the table lacks columns or rows, a row is malformed or names a picture twice, or the archive
+            does not hold a picture.
     """
     rows = _read_table(table)
     places = _index_archive(archive)
-    missing = [row["file"] for row in rows if row["file"] not in places]
+    missing = [row["file"] for row in rows.values() if row["file"] not in places]
     if missing:
         raise DataError(
             f"{archive}: {len(missing)} of the pictures listed in {table} are missing, first {missing[0]}; "
             "use the archive and the table of the same release"
         )
-    samples = tuple(_sample_of_row(row, table, archive, *places[row["file"]]) for row in rows)
+    samples = tuple(
+        _sample_of_row(row, f"{table}, line {line}", archive, *places[row["file"]]) for line, row in rows.items()
+    )
     return Collection(samples=samples, hashes={path.name: sha256_of_file(path) for path in (archive, table)})
 
 
@@ -154,16 +164,39 @@ def median_age(samples: Iterable[Sample]) -> int:
     return ages[(len(ages) - 1) // 2]
 
 
-def _read_table(table: Path) -> list[dict[str, str]]:
+def _read_table(table: Path) -> dict[int, dict[str, str]]:
+    """Return the rows by the number of the line on which each ends."""
+    rows: dict[int, dict[str, str]] = {}
+    line_of: dict[str, int] = {}
     with table.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        absent = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-        if absent:
-            raise DataError(f"{table}: column {absent[0]!r} is missing; the header must name {_COLUMNS}")
-        rows = list(reader)
+        try:
+            absent = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
+            if absent:
+                raise DataError(f"{table}: column {absent[0]!r} is missing; the header must name {_COLUMNS}")
+            for row in reader:
+                place = f"{table}, line {reader.line_num}"
+                _check_row(row, place)
+                # Listed twice, a picture could be in `train` and in `test` at once.
+                first = line_of.setdefault(row["file"], reader.line_num)
+                if first != reader.line_num:
+                    raise DataError(f"{place}: {row['file']} is listed on line {first} already; remove one of the two")
+                rows[reader.line_num] = row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(
+                f"{table}, line {reader.line_num + 1}: not readable as CSV in UTF-8 ({error}); mend that line"
+            ) from error
     if not rows:
         raise DataError(f"{table}: there are no rows below the header")
     return rows
+
+
+def _check_row(row: Mapping[Any, Any], place: str) -> None:
+    """Refuse a row with fewer or more fields than the header, which DictReader fills or collects with None."""
+    if None in row or None in row.values():
+        count = sum(value is not None for key, value in row.items() if key is not None) + len(row.get(None, ()))
+        expected = sum(key is not None for key in row)
+        raise DataError(f"{place}: the row has {count} fields, the header {expected}; mend that line")
 
 
 def _index_archive(archive: Path) -> dict[str, tuple[int, int]]:
@@ -177,7 +210,7 @@ def _index_archive(archive: Path) -> dict[str, tuple[int, int]]:
         raise DataError(f"{archive}: not an uncompressed tar file ({error}); unpack .gz or .xz first") from error
 
 
-def _sample_of_row(row: dict[str, str], table: Path, archive: Path, offset: int, size: int) -> Sample:
+def _sample_of_row(row: dict[str, str], place: str, archive: Path, offset: int, size: int) -> Sample:
     try:
         return Sample(
             name=row["file"],
@@ -191,7 +224,7 @@ def _sample_of_row(row: dict[str, str], table: Path, archive: Path, offset: int,
             size=size,
         )
     except ValueError as error:
-        raise DataError(f"{table}: row of {row['file']}: {error}") from error
+        raise DataError(f"{place}: row of {row['file']}: {error}; mend that line") from error
 
 
 def _sample_of_name(path: Path) -> Sample | str:

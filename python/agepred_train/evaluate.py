@@ -1,7 +1,8 @@
 """Judge a model file through the C++ core: the same `predict` that a user calls, on every picture.
 
 How is counted: the largest face answers for its picture; a picture without a face is answered with the
-median age of the training split and its group; ages are not rounded; no picture is left out.
+median age of the training split and its group, and so is one that cannot be decoded; ages are not rounded;
+no picture is left out.
 """
 
 import csv
@@ -14,8 +15,9 @@ from typing import Any, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from agepred_edge import AgeEstimator
-from agepred_train.data import GENDERS, RACES, Sample
+from agepred_edge import AgeEstimator, Face
+from agepred_train.data import GENDERS, RACES, Collection, DataError, Sample, Split, median_age
+from agepred_train.prepare import CORRUPT
 from agepred_train.progress import progress_bar
 from agepred_train.storage import replacing, sha256_of_file, write_json
 
@@ -40,7 +42,7 @@ class Prediction:
     coral: str
     """Membership in the CORAL split."""
     faces: int
-    """Number of faces found; 0 means that the answer is the training split's median."""
+    """Number of faces found, -1 where the picture cannot be decoded; below 1 the answer is the training median."""
     age: float
     """Answered age in years."""
     stddev: float
@@ -61,32 +63,43 @@ def evaluate(estimator: AgeEstimator, samples: Sequence[Sample], *, median_age: 
     Args:
         estimator: model and detector under test.
         samples: labeled pictures; all are answered.
-        median_age: in years, the answer where there is no face.
-
-    Raises:
-        DataError: a picture cannot be decoded.
+        median_age: in years, the answer where there is no face or no readable picture.
     """
     with progress_bar() as progress:
         tracked = progress.track(samples, description="evaluating")
         return [_predict(estimator, sample, median_age) for sample in tracked]
 
 
-def evaluate_file(
-    model: Path, detector: Path, samples: Sequence[Sample], out: Path, *, median_age: float
-) -> dict[str, Any]:
-    """Evaluate a model file and write `out` (a CSV of predictions) and a JSON of figures beside it.
+def evaluate_file(model: Path, detector: Path, collection: Collection, split: Split, out: Path) -> dict[str, Any]:
+    """Evaluate a model file on a split and write `out` (a CSV of predictions) and a JSON of figures beside it.
 
-    The JSON names both files by hash. Returns what it holds.
+    The JSON names the split and, by hash, both files, the data and the CSV. Returns what it holds.
+
+    Raises:
+        DataError: the split or the training split has no pictures, or none of the split's can be decoded.
     """
-    predictions = evaluate(AgeEstimator(model, face_model=detector), samples, median_age=median_age)
+    samples = collection.part(split)
+    if not samples:
+        raise DataError(f"no picture belongs to the split {split}; choose another split or other data")
+    median = median_age(collection.part("train"))
+    predictions = evaluate(AgeEstimator(model, face_model=detector), samples, median_age=median)
+    if all(prediction.faces == CORRUPT for prediction in predictions):
+        raise DataError(
+            f"{samples[0].path}: none of {len(samples)} pictures can be decoded, first {samples[0].name}; "
+            "look at the data before anything is measured on it"
+        )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save_predictions(out, predictions)
     report = {
         "model_sha256": sha256_of_file(model),
         "detector_sha256": sha256_of_file(detector),
-        "median_train_age": median_age,
+        "split": split,
+        "pictures": len(samples),
+        "data_sha256": collection.hashes,
+        "predictions_sha256": sha256_of_file(out),
+        "median_train_age": median,
         "figures": measure(predictions),
     }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    save_predictions(out, predictions)
     write_json(out.with_suffix(".json"), report)
     return report
 
@@ -94,6 +107,7 @@ def evaluate_file(
 def measure(predictions: Sequence[Prediction]) -> dict[str, Any]:
     """Return all figures of a set of predictions: years for errors and widths, shares from 0 to 1.
 
+    `no_face` counts what was answered with the median: pictures without a face, and the `unreadable` ones.
     `coral_test_mae` is over the pictures of the CORAL test list, None where there are none. Intervals are
     judged where there was a face.
 
@@ -103,11 +117,12 @@ def measure(predictions: Sequence[Prediction]) -> dict[str, Any]:
     if not predictions:
         raise ValueError("no predictions: there is nothing to measure")
     errors = _errors(predictions)
-    found = [prediction for prediction in predictions if prediction.faces]
+    found = [prediction for prediction in predictions if prediction.faces > 0]
     inside = [prediction.low <= prediction.label <= prediction.high for prediction in found]
     return {
         "n": len(predictions),
         "no_face": len(predictions) - len(found),
+        "unreadable": sum(prediction.faces == CORRUPT for prediction in predictions),
         "mae": float(errors.mean()),
         **{f"cs@{limit}": float((errors <= limit).mean()) for limit in SCORES},
         "group_accuracy": float(np.mean([row.group == row.label_group for row in predictions])),
@@ -151,14 +166,20 @@ def load_predictions(path: Path) -> list[Prediction]:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file has other columns or values that are no numbers.
+        DataError: the file has other columns, a malformed row or values that are no numbers.
     """
     types: dict[str, type[int] | type[float] | type[str]] = get_type_hints(Prediction)
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        if reader.fieldnames != list(types):
-            raise ValueError(f"{path}: the columns are {reader.fieldnames}; it is no file of predictions")
-        rows: list[dict[str, Any]] = [{name: types[name](row[name]) for name in types} for row in reader]
+        try:
+            columns = reader.fieldnames
+            rows: list[dict[str, Any]] = []
+            if columns == list(types):
+                rows += [{name: types[name](row[name]) for name in types} for row in reader]
+        except (csv.Error, TypeError, ValueError) as error:
+            raise DataError(f"{path}, line {reader.line_num}: {error}; evaluate again") from error
+    if columns != list(types):
+        raise DataError(f"{path}: the columns are {columns}; it is no file of predictions")
     return [Prediction(**row) for row in rows]
 
 
@@ -175,7 +196,7 @@ def group_of(age: float, groups: Iterable[tuple[int, int]]) -> str:
 
 
 def _predict(estimator: AgeEstimator, sample: Sample, median_age: float) -> Prediction:
-    faces = estimator.predict(sample.read_picture(), pixel_format="RGB")
+    faces, count = _faces_in(estimator, sample)
     groups = estimator.info.groups
     answer: dict[str, Any]
     if faces:
@@ -192,10 +213,21 @@ def _predict(estimator: AgeEstimator, sample: Sample, median_age: float) -> Pred
         gender=sample.gender,
         race=sample.race,
         coral=sample.coral,
-        faces=len(faces),
+        faces=count,
         label_group=group_of(sample.age, groups),
         **answer,
     )
+
+
+def _faces_in(estimator: AgeEstimator, sample: Sample) -> tuple[list[Face], int]:
+    """Return the faces and their number, which is CORRUPT for a picture that cannot be decoded."""
+    try:
+        picture = sample.read_picture()
+    except DataError:
+        # One bad file must not undo the minutes spent on the others; it is counted, so that nobody overlooks it.
+        return [], CORRUPT
+    faces = estimator.predict(picture, pixel_format="RGB")
+    return faces, len(faces)
 
 
 def _column(predictions: Sequence[Prediction], name: str) -> NDArray[np.float64]:

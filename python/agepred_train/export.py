@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime  # type: ignore[import-untyped]
 import torch
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
@@ -22,8 +23,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from agepred_edge import DEFAULT_POINTS
 from agepred_train import recipes
-from agepred_train.data import AGES
-from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO, AgeNetwork, InvertedResidual
+from agepred_train.data import AGES, DataError
+from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO, AgeNetwork, InvertedResidual, read_checkpoint
 from agepred_train.recipes import Recipe
 from agepred_train.storage import replacing
 from agepred_train.train import BEST_CHECKPOINT, RECORD
@@ -59,6 +60,7 @@ def export(run: Path, out: Path, *, version: str) -> Path:
 
     Raises:
         FileNotFoundError: the run lacks its checkpoint or its record: it is not finished.
+        DataError: checkpoint or record are not what `train` writes.
         ExportError: file and network disagree by more than 1e-3 in some logit.
     """
     record = (run / RECORD).read_bytes()
@@ -76,18 +78,53 @@ def export(run: Path, out: Path, *, version: str) -> Path:
 
 
 def load_trained(run: Path) -> tuple[AgeNetwork, Recipe]:
-    """Return the network with the averaged weights of a run's best epoch, in evaluation mode."""
-    checkpoint = torch.load(run / BEST_CHECKPOINT, map_location="cpu", weights_only=True)
-    recipe = recipes.from_dict(checkpoint["hyper_parameters"]["recipe"])
-    network = AgeNetwork(width=recipe.width, dropout=recipe.dropout)
-    state = checkpoint["state_dict"]
-    network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
+    """Return the network with the averaged weights of a run's best epoch, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: the run has no checkpoint.
+        DataError: the checkpoint is not one that `train` writes.
+    """
+    path = run / BEST_CHECKPOINT
+    checkpoint = read_checkpoint(path)
+    try:
+        recipe = recipes.from_dict(checkpoint["hyper_parameters"]["recipe"])
+        network = AgeNetwork(width=recipe.width, dropout=recipe.dropout)
+        state = checkpoint["state_dict"]
+        network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{path}: not a checkpoint of `train` ({error!r}); train again") from error
     return network.eval(), recipe
 
 
+def read_model(path: Path) -> onnx.ModelProto:
+    """Return a model file's content.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        DataError: it is no ONNX file.
+    """
+    try:
+        # By the name alone onnx would take some files for text.
+        model = onnx.load(path, format="protobuf", load_external_data=False)
+    except DecodeError as error:
+        raise DataError(f"{path}: not an ONNX file ({error}); give one that `export` or `quantize` wrote") from error
+    # Some foreign bytes, none at all among them, do decode, to a message without content.
+    if not model.graph.input or not model.graph.node:
+        raise DataError(f"{path}: not an ONNX file (no graph); give one that `export` or `quantize` wrote")
+    return model
+
+
 def contract_keys(record: bytes, version: str) -> dict[str, str]:
-    """Return the metadata of an age model from the bytes of its training record."""
-    detector = json.loads(record)["detector"]
+    """Return the metadata of an age model from the bytes of its training record.
+
+    Raises:
+        DataError: the record is not one that `train` writes.
+    """
+    try:
+        detector = json.loads(record)["detector"]
+        crop_detector = f"{detector['name']} sha256:{detector['sha256']}"
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{RECORD}: not a record of `train` ({error!r}); train again") from error
     return {
         "agepred.format": "1",
         "agepred.task": "age",
@@ -96,7 +133,7 @@ def contract_keys(record: bytes, version: str) -> dict[str, str]:
         "agepred.exact": "1",
         "agepred.record": hashlib.sha256(record).hexdigest(),
         "agepred.crop.points": ";".join(f"{x:.5f},{y:.5f}" for x, y in DEFAULT_POINTS),
-        "agepred.crop.detector": f"{detector['name']} sha256:{detector['sha256']}",
+        "agepred.crop.detector": crop_detector,
         "agepred.age.first": str(AGES.start),
         "agepred.temperature": "1.0",
         "agepred.interval.level": str(INTERVAL_LEVEL),

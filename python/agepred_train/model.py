@@ -5,6 +5,7 @@ parameters are those of torchvision's `mobilenet_v2`, so that its checkpoints lo
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -97,9 +98,11 @@ def load_backbone(network: AgeNetwork, weights: Path) -> None:
 
     Raises:
         FileNotFoundError: the file is not there.
-        DataError: its names or shapes are not those of this network.
+        DataError: it is no `state_dict`, or its names or shapes are not those of this network.
     """
-    state = torch.load(weights, map_location="cpu", weights_only=True)
+    state = read_checkpoint(weights)
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        raise DataError(f"{weights}: holds more than tensors; give the `state_dict` of a MobileNetV2")
     head = {f"classifier.{name}": value for name, value in network.classifier.state_dict().items()}
     backbone = {
         name: value.float() if value.is_floating_point() else value for name, value in state.items() if name not in head
@@ -108,6 +111,25 @@ def load_backbone(network: AgeNetwork, weights: Path) -> None:
         network.load_state_dict(backbone | head, strict=True)
     except RuntimeError as error:
         raise DataError(f"{weights}: not a MobileNetV2 of this width ({error})") from error
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Return what `torch.save` wrote: a dictionary of tensors and plain values.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        DataError: it is something else.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # an unpickler answers foreign bytes with almost any exception
+        cause = str(error).partition("\n")[0].partition(". ")[0]
+        raise DataError(f"{path}: not a PyTorch checkpoint ({cause}); give a file that torch.save wrote") from error
+    if not isinstance(state, dict):
+        raise DataError(f"{path}: holds a {type(state).__name__}, not a dictionary; give a `state_dict`")
+    return state
 
 
 def _conv_block(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:

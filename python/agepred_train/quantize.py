@@ -31,7 +31,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process  # type: 
 from agepred_train.bias_correction import correct_biases
 from agepred_train.data import Collection
 from agepred_train.dataset import FaceCrops
-from agepred_train.export import INPUT, read_keys
+from agepred_train.export import INPUT, read_keys, read_model
 from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO
 from agepred_train.prepare import Faces, clean
 from agepred_train.storage import replacing
@@ -96,11 +96,16 @@ def quantize(fp32: Path, out: Path, collection: Collection, faces: Faces, config
         `out`.
 
     Raises:
-        QuantizeError: a weight has more than 7 bits, or the graph's input is not as expected.
+        QuantizeError: a weight has more than 7 bits, or the graph is not one that `export` writes.
+        DataError: `fp32` is no ONNX file.
         ValueError: there are fewer training crops than asked for.
     """
-    model = onnx.load(fp32)
-    side = model.graph.input[0].type.tensor_type.shape.dim[2].dim_value
+    model = read_model(fp32)
+    shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    if len(shape) != 4 or shape[1] != 3 or shape[2] < 1 or shape[2] != shape[3]:
+        raise QuantizeError(f"{fp32}: the input is not N x 3 x S x S: it is no file of `export`")
+    _check_head(model.graph)
+    side = shape[2]
     crops = calibration_crops(collection, faces, side, config)
     quantized = quantize_graph(model, crops, config)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -218,15 +223,19 @@ def _without_normalization(model: onnx.ModelProto) -> onnx.ModelProto:
     result = onnx.ModelProto()
     result.CopyFrom(model)
     graph = result.graph
+    _check_head(graph)
     head = [graph.node.pop(0) for _ in range(3)]
-    if [node.op_type for node in head] != ["Cast", "Sub", "Mul"]:
-        raise QuantizeError("the graph does not begin with Cast, Sub, Mul: it is no file of `export`")
     _rename_inputs(graph, head[-1].output[0], INPUT)
     read = {name for node in graph.node for name in node.input}
     for constant in [constant for constant in graph.initializer if constant.name not in read]:
         graph.initializer.remove(constant)
     graph.input[0].type.tensor_type.elem_type = TensorProto.FLOAT
     return result
+
+
+def _check_head(graph: onnx.GraphProto) -> None:
+    if [node.op_type for node in graph.node[:3]] != ["Cast", "Sub", "Mul"]:
+        raise QuantizeError("the graph does not begin with Cast, Sub, Mul: it is no file of `export`")
 
 
 def _feed_pixels(model: onnx.ModelProto) -> None:

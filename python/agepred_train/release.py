@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from agepred_train.card import write_card
 from agepred_train.evaluate import compare, load_predictions, measure
-from agepred_train.export import read_keys
+from agepred_train.export import read_keys, read_model
 from agepred_train.storage import sha256_of_file, write_json
 from agepred_train.train import RECORD
 
@@ -49,10 +47,11 @@ def release(parts: Parts, models: Path, *, name: str) -> Path:
 
     Raises:
         FileNotFoundError: a part is not there.
-        ReleaseError: the parts are not of one model.
+        DataError: a part is not the kind of file that it must be.
+        ReleaseError: the parts are not of one model, or an evaluation is not of the whole split `test`.
     """
     record = _checked_record(parts)
-    version = read_keys(onnx.load(parts.int8))["agepred.version"]
+    version = read_keys(read_model(parts.int8))["agepred.version"]
     metrics = _metrics(parts, name, version, record)
     target = models / f"{name}-{version}"
     new, old = (target.with_name(f".{target.name}.{os.getpid()}.{word}") for word in ("new", "old"))
@@ -75,16 +74,37 @@ def release(parts: Parts, models: Path, *, name: str) -> Path:
 
 def _checked_record(parts: Parts) -> dict[str, Any]:
     """Return the training record if files and evaluations all go back to it."""
-    record = parts.run / RECORD
-    digest = sha256_of_file(record)
+    path = parts.run / RECORD
+    record, digest = _read_object(path), sha256_of_file(path)
     for model, predictions in ((parts.fp32, parts.fp32_test), (parts.int8, parts.int8_test)):
-        if read_keys(onnx.load(model)).get("agepred.record") != digest:
+        if read_keys(read_model(model)).get("agepred.record") != digest:
             raise ReleaseError(f"{model} does not come from the run {parts.run}: export and quantize again")
-        evaluation = json.loads(predictions.with_suffix(".json").read_text(encoding="utf-8"))
-        if evaluation["model_sha256"] != sha256_of_file(model):
-            raise ReleaseError(f"{predictions} was not made with {model}: evaluate again")
-    checked: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-    return checked
+        _check_evaluation(model, predictions, record)
+    return record
+
+
+def _check_evaluation(model: Path, predictions: Path, record: dict[str, Any]) -> None:
+    """Refuse predictions that are not this model's on the whole test split of the data it was trained on."""
+    path = predictions.with_suffix(".json")
+    evaluation = _read_object(path)
+    if evaluation.get("model_sha256") != sha256_of_file(model):
+        raise ReleaseError(f"{predictions} was not made with {model}: evaluate again")
+    if evaluation.get("predictions_sha256") != sha256_of_file(predictions):
+        raise ReleaseError(f"{path} does not belong to {predictions}: evaluate again")
+    split = evaluation.get("split")
+    if split != "test":
+        raise ReleaseError(
+            f"{predictions} is of the split {split}, a release states `test`: evaluate with --split test"
+        )
+    if not evaluation.get("data_sha256") or evaluation["data_sha256"] != record.get("data", {}).get("sha256"):
+        raise ReleaseError(f"{predictions} is of other data than the run was trained on: evaluate on the same")
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ReleaseError(f"{path}: not the JSON object that belongs there ({error}); make it again") from error
 
 
 def _metrics(parts: Parts, name: str, version: str, record: dict[str, Any]) -> dict[str, Any]:

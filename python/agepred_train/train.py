@@ -24,10 +24,11 @@ from agepred_train import recipes
 from agepred_train.data import Collection, DataError, median_age
 from agepred_train.dataset import FaceCrops
 from agepred_train.loss import age_loss, expected_age
-from agepred_train.model import AgeNetwork, load_backbone
+from agepred_train.model import AgeNetwork, load_backbone, read_checkpoint
 from agepred_train.prepare import Faces, clean
 from agepred_train.recipes import Recipe
-from agepred_train.storage import sha256_of_file, write_json
+from agepred_train.resume import START, ResumeError, describe_start, resumed_start, write_start
+from agepred_train.storage import write_json
 
 Batch = tuple[Tensor, Tensor]
 
@@ -44,7 +45,7 @@ class Run:
     """What a finished training left behind."""
 
     folder: Path
-    """Holds best.ckpt, last.ckpt, metrics.jsonl and record.json."""
+    """Holds start.json, best.ckpt, last.ckpt, metrics.jsonl and record.json."""
     val_mae: float
     """Best validation MAE in years."""
 
@@ -105,25 +106,28 @@ def train(
 ) -> Run:
     """Train a network on the collection's `train` split and choose its epoch on `val`.
 
-    The `test` split is never read. `out` receives best.ckpt (averaged weights of the best epoch),
-    last.ckpt, metrics.jsonl (a line per epoch) and record.json (what went in and what came out).
+    The `test` split is never read. `out` receives start.json (what the run starts from), best.ckpt (averaged
+    weights of the best epoch), last.ckpt, metrics.jsonl (a line per epoch) and record.json (what went in and
+    what came out).
 
     Args:
         recipe: everything that is free to choose.
         collection: labeled pictures with splits.
         faces: their faces, from `prepare`.
         out: folder of this run; it must not hold another one unless `resume` is set.
-        weights: ImageNet `state_dict` to start from; None starts from random numbers.
-        resume: go on from last.ckpt if there is one.
+        weights: ImageNet `state_dict` to start from; None starts from random numbers, or when resuming
+            from what the run started from.
+        resume: go on from last.ckpt if there is one; recipe, data and detector must be those of the start.
 
     Raises:
         FileExistsError: `out` holds a run and `resume` is not set.
-        DataError: no sample is left to train on or to validate on.
+        ResumeError: the run in `out` started from something else.
+        DataError: no sample is left to train on or to validate on, or a checkpoint cannot be read.
     """
     last = out / LAST_CHECKPOINT
     if last.exists() and not resume:
         raise FileExistsError(f"{out}: holds a run; choose another folder, or resume it")
-    out.mkdir(parents=True, exist_ok=True)
+    start = _start(out, describe_start(recipe, collection, faces, weights), resume=resume)
     lightning.seed_everything(recipe.seed, verbose=False)
     torch.set_num_threads(recipe.threads)
     inputs = _Inputs.of(recipe, collection, faces)
@@ -132,6 +136,8 @@ def train(
     if weights is not None:
         load_backbone(task.network, weights)
     task.to(memory_format=torch.channels_last)
+    out.mkdir(parents=True, exist_ok=True)
+    write_start(out, start)
     write_json(out / "cleaning.json", inputs.cleaning)
     best = ModelCheckpoint(out, "best", monitor="val_mae", enable_version_counter=False)
     # Saved after every epoch, once `best` has judged it, so that a stop costs one epoch at most.
@@ -139,14 +145,25 @@ def train(
     callbacks = [AveragedWeights(recipe.ema_decay), EpochLines(out / METRICS), best, latest]
     with _known_notices_hidden():
         trainer = _trainer(recipe, out, callbacks)
-        start = last if last.exists() else None
-        trainer.fit(task, train_loader, val_loader, ckpt_path=start, weights_only=True)
+        trainer.fit(task, train_loader, val_loader, ckpt_path=last if last.exists() else None, weights_only=True)
     val_mae = float(best.best_model_score if best.best_model_score is not None else math.nan)
-    write_json(
-        out / RECORD,
-        _record(recipe=recipe, collection=collection, faces=faces, inputs=inputs, weights=weights, val_mae=val_mae),
-    )
+    write_json(out / RECORD, _record(start, inputs, val_mae))
     return Run(folder=out, val_mae=val_mae)
+
+
+def _start(out: Path, wanted: dict[str, Any], *, resume: bool) -> dict[str, Any]:
+    """Return what the run in `out` starts from: as wanted, or where it goes on, as it once began."""
+    last = out / LAST_CHECKPOINT
+    begun = resume and (last.exists() or (out / START).exists())
+    start = resumed_start(out, wanted) if begun else wanted
+    if last.exists():
+        # Lightning reads it only later, and answers damage with a traceback.
+        read_checkpoint(last)
+    elif start != wanted:
+        raise ResumeError(
+            f"{out}: the run was stopped before its first epoch ended, so it begins anew; name the weights again"
+        )
+    return start
 
 
 class AveragedWeights(WeightAveraging):
@@ -255,24 +272,16 @@ def _known_notices_hidden() -> Iterator[None]:
             notices.setLevel(level)
 
 
-def _record(
-    *,
-    recipe: Recipe,
-    collection: Collection,
-    faces: Faces,
-    inputs: _Inputs,
-    weights: Path | None,
-    val_mae: float,
-) -> dict[str, object]:
+def _record(start: Mapping[str, Any], inputs: _Inputs, val_mae: float) -> dict[str, object]:
     """Return the training record; nothing in it depends on when or in which folder the run took place."""
     return {
         "format": 1,
-        "recipe": recipes.to_dict(recipe),
-        "data": {"sha256": collection.hashes, "median_train_age": inputs.median_age},
+        "recipe": start["recipe"],
+        "data": {"sha256": start["data"], "median_train_age": inputs.median_age},
         "cleaning": inputs.cleaning,
         "val_without_face": inputs.val.without_face,
-        "detector": {"name": faces.detector, "sha256": faces.detector_sha256},
-        "start_weights_sha256": sha256_of_file(weights) if weights else None,
+        "detector": start["detector"],
+        "start_weights_sha256": start["start_weights_sha256"],
         "versions": {
             "python": platform.python_version(),
             **{package: version(package) for package in _RECORDED_PACKAGES},

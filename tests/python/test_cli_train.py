@@ -2,7 +2,9 @@
 
 import csv
 import json
+import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,8 @@ from typer.testing import CliRunner
 
 from agepred_cli.app import app
 from agepred_edge import AgeEstimator
+
+LICENSE = Path(__file__).parents[2] / "LICENSE"
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +64,13 @@ def test_train_leaves_a_run_and_guards_it(folder, workplace):
     again = run(*shorter)
     assert again.exit_code == 2
     assert "holds a run" in again.stderr
-    resumed = run(*shorter[:-4], "--set", "epochs=2", "--set", "max_train_samples=16", "--resume")
+    resumed = run(*shorter, "--resume")
     assert resumed.exit_code == 0, resumed.output
+    assert json.loads((workplace / "build/runs/smoke/record.json").read_text()) == record
+    other = run(*shorter, "--set", "learning_rate=0.5", "--resume")
+    assert other.exit_code == 2
+    assert "recipe.learning_rate = 0.001, now it is 0.5" in other.stderr
+    assert json.loads((workplace / "build/runs/smoke/record.json").read_text()) == record
 
 
 def test_refuses_what_it_does_not_know(folder, workplace):
@@ -71,11 +80,29 @@ def test_refuses_what_it_does_not_know(folder, workplace):
         (["train", "smoke", folder, "--set", "epoch=1"], "epoch=1"),
         (["train", "smoke", folder, "--set", "epochs=0"], "epochs"),
         (["train", "smoke", folder, "--weights", "absent.pth"], "absent.pth"),
+        (["train", "smoke", folder, "--weights", LICENSE], "LICENSE: not a PyTorch checkpoint"),
     ):
         result = run(*arguments)
         assert result.exit_code == 2, arguments
         assert words in result.stderr
         assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("a.jpg,30", "line 2: the row has 2 fields"),
+        (f"{'a' * 200_000},30,0,0,,train", "line 2: not readable as CSV"),
+        ("a.jpg,30,0,0,,train\na.jpg,30,0,0,,test", "line 3: a.jpg is listed on line 2 already"),
+    ],
+)
+def test_faulty_table_is_named_with_its_line(workplace, row, words):
+    tarfile.open("faces.tar", "w").close()
+    (workplace / "faces.csv").write_text(f"file,age,gender,race,coral,split\n{row}\n")
+    result = run("data", "faces.tar")
+    assert result.exit_code == 2
+    assert f"faces.csv, {words}" in result.stderr
+    assert "Traceback" not in result.output
 
 
 def test_tar_needs_its_table_beside_it(workplace):
@@ -108,6 +135,7 @@ def test_export_and_quantize_refuse_what_is_not_there(folder, workplace):
         (["export", "absent"], "absent"),
         (["quantize", "absent.onnx", folder], "absent.onnx"),
         (["quantize", "absent.onnx", folder, "--method", "magic"], "magic"),
+        (["quantize", LICENSE, folder], "LICENSE: not an ONNX file"),
     ):
         result = run(*arguments)
         assert result.exit_code == 2, arguments
@@ -156,6 +184,28 @@ def test_eval_of_the_packaged_model_writes_into_the_current_folder(finished, fol
     assert (finished / "int8-val.csv").is_file()
     assert (finished / "int8-val.json").is_file()
     assert sorted(packaged.iterdir()) == before
+
+
+def test_eval_counts_a_picture_that_cannot_be_read(finished, folder, tmp_path):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(folder, damaged)
+    with (finished / "run" / "int8-test.csv").open() as file:
+        name = next(csv.DictReader(file))["name"]
+    (damaged / name).write_bytes(b"no picture")
+    result = run("eval", "run/int8.onnx", damaged, "--split", "test", "--out", "damaged.csv")
+    assert result.exit_code == 0, result.output
+    assert "(1 could not be read)" in result.stdout
+    assert json.loads((finished / "damaged.json").read_text())["figures"]["unreadable"] == 1
+    with (finished / "damaged.csv").open() as file:
+        assert [row["name"] for row in csv.DictReader(file) if row["faces"] == "-1"] == [name]
+
+
+def test_release_refuses_an_evaluation_of_another_split(finished, folder):
+    assert run("eval", "run/int8.onnx", folder, "--split", "val", "--out", "run/int8-test.csv").exit_code == 0
+    result = run("release", "run")
+    assert result.exit_code == 2
+    assert "is of the split val" in result.stderr
+    assert not (finished / "models").exists()
 
 
 def test_eval_refuses_what_it_cannot_do(finished, folder, tmp_path):

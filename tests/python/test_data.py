@@ -60,6 +60,11 @@ def test_hashes_are_those_of_the_files(packed):
         ({"age": "old"}, "1.jpg"),
         ({"age": "117"}, "117"),
         ({"split": "training"}, "training"),
+        ({"gender": "2"}, "line 3: row of 1.jpg: gender 2"),
+        ({"race": "5"}, "line 3: row of 1.jpg: race 5"),
+        ({"race": "-2"}, "race -2"),
+        ({"file": "0.jpg"}, "line 3: 0.jpg is listed on line 2 already"),
+        ({"coral": "x" * 200_000}, "line 3: not readable as CSV"),
     ],
 )
 def test_wrong_table_is_refused_by_name(packed, change, words):
@@ -67,6 +72,31 @@ def test_wrong_table_is_refused_by_name(packed, change, words):
     with pytest.raises(DataError, match=words) as caught:
         read_utkface(archive, table(**change))
     assert "faces.csv" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [("3.jpg,23", "has 2 fields, the header 8"), ("3.jpg,23,1,1,,0,test,1,2,3", "has 10 fields, the header 8")],
+)
+def test_row_of_another_length_is_refused_by_its_line(packed, row, words):
+    archive, table, _ = packed
+    path = table()
+    path.write_text(path.read_text() + row + "\n")
+    with pytest.raises(DataError, match=rf"faces\.csv, line 5: the row {words}; mend"):
+        read_utkface(archive, path)
+
+
+def test_table_in_another_encoding_is_refused(packed):
+    archive, table, _ = packed
+    path = table()
+    path.write_bytes(path.read_bytes() + b"caf\xe9.jpg,23,1,1,,0,test,1\n")
+    with pytest.raises(DataError, match=r"faces\.csv, line .*UTF-8"):
+        read_utkface(archive, path)
+
+
+def test_unknown_gender_and_race_are_fine(packed):
+    archive, table, _ = packed
+    assert read_utkface(archive, table(gender=-1, race=-1)).samples[1].gender == -1
 
 
 def test_files_that_are_something_else_are_refused(packed, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from tiny_set import make_collection, make_run
 
 from agepred_edge import AgeEstimator
-from agepred_train.data import DataError, read_utkface, sha256_of_file
+from agepred_train.data import DataError, median_age, read_utkface
 from agepred_train.evaluate import (
     BANDS,
     Prediction,
@@ -22,6 +22,7 @@ from agepred_train.evaluate import (
     save_predictions,
 )
 from agepred_train.export import GROUPS, export
+from agepred_train.storage import sha256_of_file
 
 
 def row(label, age, **changed):
@@ -72,11 +73,26 @@ def test_largest_face_answers_and_faceless_pictures_get_the_median(tmp_path):
         np.testing.assert_array_equal(picture, sample.read_picture())
 
 
-def test_unreadable_picture_stops_the_count(tmp_path):
-    samples = make_collection(tmp_path, train=2, val=0, test=0).samples
+def test_unreadable_picture_gets_the_median_and_is_counted(tmp_path):
+    samples = make_collection(tmp_path, train=3, val=0, test=0).samples
     samples[1].path.write_bytes(b"no picture")
-    with pytest.raises(DataError, match=r"1\.jpg"):
-        evaluate(Oracle([face(20.0)], [face(20.0)]), samples, median_age=29)
+    rows = evaluate(Oracle([face(20.0)], []), samples, median_age=29)
+    assert [row.faces for row in rows] == [1, -1, 0]
+    assert (rows[1].age, rows[1].group, rows[1].stddev) == (29.0, "26-50", 0.0)
+    figures = measure(rows)
+    assert (figures["n"], figures["no_face"], figures["unreadable"]) == (3, 2, 1)
+    save_predictions(tmp_path / "rows.csv", rows)
+    assert load_predictions(tmp_path / "rows.csv") == rows
+
+
+def test_split_without_a_readable_picture_is_refused(yunet, tmp_path):
+    collection = make_collection(tmp_path, train=2, val=1, test=0)
+    collection.part("val")[0].path.write_bytes(b"no picture")
+    model = export(make_run(tmp_path / "run"), tmp_path / "fp32.onnx", version="0.1.0")
+    for split, words in (("val", "none of 1 pictures"), ("test", "no picture belongs to the split test")):
+        with pytest.raises(DataError, match=words):
+            evaluate_file(model, yunet, collection, split, tmp_path / "out.csv")
+    assert not list(tmp_path.glob("out.*"))
 
 
 def test_figures_by_hand():
@@ -145,17 +161,25 @@ def test_predictions_survive_the_csv_bit_for_bit(tmp_path):
     save_predictions(tmp_path / "rows.csv", rows)
     assert load_predictions(tmp_path / "rows.csv") == rows
     (tmp_path / "other.csv").write_text("name,age\na,3\n")
-    with pytest.raises(ValueError, match=r"other\.csv"):
+    with pytest.raises(DataError, match=r"other\.csv"):
         load_predictions(tmp_path / "other.csv")
+    with (tmp_path / "rows.csv").open("a") as file:
+        file.write("short,1\n")
+    with pytest.raises(DataError, match=r"rows\.csv, line 22"):
+        load_predictions(tmp_path / "rows.csv")
 
 
 def test_model_file_is_judged_through_the_core(shared, yunet, tmp_path):
     whole = read_utkface(shared / "data/utkface.tar", shared / "data/utkface.csv")
     samples = whole.part("val")[::200]
+    some = dataclasses.replace(whole, samples=(*samples, *whole.part("train")[:5]))
     model = export(make_run(tmp_path / "run"), tmp_path / "fp32.onnx", version="0.1.0")
-    report = evaluate_file(model, yunet, samples, tmp_path / "new" / "val.csv", median_age=29)
+    report = evaluate_file(model, yunet, some, "val", tmp_path / "new" / "val.csv")
     rows = load_predictions(tmp_path / "new" / "val.csv")
     assert report["model_sha256"] == sha256_of_file(model)
+    assert report["predictions_sha256"] == sha256_of_file(tmp_path / "new" / "val.csv")
+    assert (report["split"], report["pictures"], report["data_sha256"]) == ("val", len(samples), whole.hashes)
+    assert report["median_train_age"] == median_age(whole.part("train")[:5])
     assert json.loads((tmp_path / "new" / "val.json").read_text()) == report
     assert report["figures"] == measure(rows)
     estimator = AgeEstimator(model, face_model=yunet)

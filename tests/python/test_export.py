@@ -11,6 +11,7 @@ from tiny_set import DETECTOR_SHA256, crops, make_run
 
 from agepred_edge import DEFAULT_POINTS, AgeEstimator
 from agepred_train import export as exporting
+from agepred_train.data import DataError
 from agepred_train.export import (
     ExportError,
     build_graph,
@@ -130,3 +131,19 @@ def test_keys_do_not_depend_on_anything_but_the_record(run):
     record = (run / "record.json").read_bytes()
     assert contract_keys(record, "1.2.3") == contract_keys(record, "1.2.3")
     assert contract_keys(record + b"\n", "1.2.3")["agepred.record"] != contract_keys(record, "1.2.3")["agepred.record"]
+
+
+def test_files_that_training_did_not_write_are_refused(tmp_path):
+    run = make_run(tmp_path / "run")
+    good = (run / "best.ckpt").read_bytes()
+    for content in (b"MIT License", b"", good[:1000]):
+        (run / "best.ckpt").write_bytes(content)
+        with pytest.raises(DataError, match=r"best\.ckpt: not a PyTorch checkpoint"):
+            export(run, run / "fp32.onnx", version="0.1.0")
+    torch.save({"state_dict": {}}, run / "best.ckpt")
+    with pytest.raises(DataError, match=r"best\.ckpt: not a checkpoint of `train`"):
+        export(run, run / "fp32.onnx", version="0.1.0")
+    (run / "best.ckpt").write_bytes(good)
+    (run / "record.json").write_text("[]")
+    with pytest.raises(DataError, match=r"record\.json"):
+        export(run, run / "fp32.onnx", version="0.1.0")

@@ -10,6 +10,7 @@ from tiny_set import crops, faces_of, make_collection, make_run
 
 from agepred_edge import AgeEstimator
 from agepred_train import quantize as quantizing
+from agepred_train.data import DataError
 from agepred_train.export import export, read_keys, run_model
 from agepred_train.quantize import (
     Quantization,
@@ -146,3 +147,25 @@ def test_graph_of_another_maker_is_refused(plain):
 def test_limits_hold(change):
     with pytest.raises(ValueError, match=next(iter(change))):
         Quantization(**change)
+
+
+@pytest.mark.parametrize("content", [b"", b"MIT License\n\nCopyright", bytes(range(256))])
+def test_file_that_is_no_model_is_refused(tmp_path, content):
+    collection = make_collection(tmp_path, train=40)
+    junk = tmp_path / "junk.onnx"
+    junk.write_bytes(content)
+    with pytest.raises(DataError, match=r"junk\.onnx: not an ONNX file"):
+        quantize(junk, tmp_path / "int8.onnx", collection, faces_of(collection), SMALL)
+    assert not (tmp_path / "int8.onnx").exists()
+
+
+def test_model_of_another_kind_is_refused(tmp_path, plain, quantized):
+    collection = make_collection(tmp_path, train=40)
+    flat = onnx.ModelProto()
+    flat.CopyFrom(plain)
+    del flat.graph.input[0].type.tensor_type.shape.dim[2:]
+    path = tmp_path / "other.onnx"
+    for model, words in ((flat, "N x 3 x S x S"), (quantized, "Cast, Sub, Mul")):
+        path.write_bytes(model.SerializeToString())
+        with pytest.raises(QuantizeError, match=words):
+            quantize(path, tmp_path / "int8.onnx", collection, faces_of(collection), SMALL)

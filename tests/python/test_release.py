@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import onnx
@@ -9,11 +10,16 @@ import pytest
 from tiny_set import crops, make_run
 
 from agepred_train import release as releasing
+from agepred_train import start_weights
+from agepred_train.card import write_card
+from agepred_train.data import DataError
 from agepred_train.evaluate import Prediction, group_of, measure, save_predictions
 from agepred_train.export import GROUPS, export
 from agepred_train.quantize import Quantization, quantize_graph
 from agepred_train.release import Parts, ReleaseError, release
 from agepred_train.storage import sha256_of_file, write_json
+
+DATA = {"utkface.tar": "a" * 64, "utkface.csv": "b" * 64}
 
 
 def write_evaluation(path, model, seed):
@@ -40,14 +46,32 @@ def write_evaluation(path, model, seed):
             )
         )
     save_predictions(path, rows)
-    write_json(path.with_suffix(".json"), {"model_sha256": sha256_of_file(model), "figures": measure(rows)})
+    report = {
+        "model_sha256": sha256_of_file(model),
+        "split": "test",
+        "pictures": len(rows),
+        "data_sha256": DATA,
+        "predictions_sha256": sha256_of_file(path),
+        "figures": measure(rows),
+    }
+    write_json(path.with_suffix(".json"), report)
     return path
+
+
+def whole_run(folder, *, seed=0):
+    """A run whose record names its data and the known start weights."""
+    run = make_run(folder, seed=seed)
+    record = json.loads((run / "record.json").read_text())
+    (weights,) = start_weights.KNOWN
+    record |= {"data": {"sha256": DATA, "median_train_age": 29}, "start_weights_sha256": weights}
+    (run / "record.json").write_text(json.dumps(record))
+    return run
 
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parts")
-    run = make_run(folder / "run")
+    run = whole_run(folder / "run")
     fp32 = export(run, folder / "fp32.onnx", version="0.1.0")
     int8 = folder / "int8.onnx"
     int8.write_bytes(quantize_graph(onnx.load(fp32), crops(16, 64), Quantization(crops=16)).SerializeToString())
@@ -137,3 +161,71 @@ def test_parts_of_different_runs_are_refused(parts, tmp_path):
     with pytest.raises(FileNotFoundError):
         release(dataclasses.replace(parts, int8=tmp_path / "absent.onnx"), tmp_path, name="age_tiny")
     assert not list(tmp_path.glob("age_tiny*"))
+
+
+@pytest.fixture
+def changed(parts, tmp_path):
+    """Copies the evaluation of int8 with changes in its JSON; None takes a key away."""
+
+    def change(**changes):
+        copy = tmp_path / "int8-test.csv"
+        shutil.copyfile(parts.int8_test, copy)
+        report = json.loads(parts.int8_test.with_suffix(".json").read_text()) | changes
+        report = {key: value for key, value in report.items() if value is not None}
+        copy.with_suffix(".json").write_text(json.dumps(report))
+        return dataclasses.replace(parts, int8_test=copy)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"split": "val"}, r"int8-test\.csv is of the split val"),
+        ({"split": None}, "--split test"),
+        ({"data_sha256": DATA | {"utkface.csv": "c" * 64}}, "other data"),
+        ({"data_sha256": None}, "other data"),
+        ({"predictions_sha256": "0" * 64}, "does not belong"),
+    ],
+)
+def test_only_the_test_split_of_the_same_data_is_released(changed, tmp_path, changes, words):
+    with pytest.raises(ReleaseError, match=words):
+        release(changed(**changes), tmp_path, name="age_tiny")
+    assert not list(tmp_path.glob("age_tiny*"))
+
+
+def test_parts_that_are_no_models_or_reports_are_refused(parts, changed, tmp_path):
+    junk = tmp_path / "junk.onnx"
+    junk.write_text("MIT License")
+    with pytest.raises(DataError, match=r"junk\.onnx: not an ONNX file"):
+        release(dataclasses.replace(parts, int8=junk), tmp_path, name="age_tiny")
+    odd = changed()
+    odd.int8_test.with_suffix(".json").write_text("[1, 2")
+    with pytest.raises(ReleaseError, match=r"int8-test\.json"):
+        release(odd, tmp_path, name="age_tiny")
+
+
+def test_card_says_what_training_started_from(parts, tmp_path):
+    folder = release(parts, tmp_path, name="age_tiny")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert "google-coral/test_data under Apache-2.0" in write_card(metrics)
+    for weights, words in (
+        (None, "trained from random numbers"),
+        ("f" * 64, f"unknown source and terms, sha256 {'f' * 64}"),
+    ):
+        metrics["record"]["start_weights_sha256"] = weights
+        card = write_card(metrics)
+        assert words in card
+        assert "Apache-2.0" not in card
+
+
+def test_card_states_pictures_that_could_not_be_decoded(parts, tmp_path):
+    folder = release(parts, tmp_path, name="age_tiny")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert "decoded) were answered" not in write_card(metrics)
+    metrics["test"]["int8.onnx"]["unreadable"] = 3
+    assert "(3 of them could not be decoded) were answered" in write_card(metrics)
+
+
+def test_known_start_weights_are_those_in_use(shared):
+    assert sha256_of_file(shared / "weights" / "mobilenet_v2_imagenet.pth") in start_weights.KNOWN

@@ -14,6 +14,9 @@ from agepred_train.data import DataError, Sample
 from agepred_train.dataset import FaceCrops
 from agepred_train.export import load_trained
 from agepred_train.loss import expected_age
+from agepred_train.model import AgeNetwork
+from agepred_train.resume import ResumeError
+from agepred_train.storage import sha256_of_file
 from agepred_train.train import AgeTask, AveragedWeights, train
 
 
@@ -62,14 +65,107 @@ def test_best_checkpoint_holds_the_weights_that_were_validated(finished, inputs)
     assert error.item() == pytest.approx(finished.val_mae, abs=0.3)
 
 
-def test_resumed_training_goes_on_from_the_last_epoch(inputs, tmp_path):
-    train(recipes.smoke(), *inputs, tmp_path)
-    longer = dataclasses.replace(recipes.smoke(), epochs=3)
+def stop_in_epoch(monkeypatch, epoch):
+    """Let training fail at the first batch of an epoch, as a power cut would end it; return how to mend it."""
+    step = AgeTask.training_step
+
+    def failing(task, batch, batch_idx):
+        if task.current_epoch == epoch:
+            raise RuntimeError("power cut")
+        return step(task, batch, batch_idx)
+
+    monkeypatch.setattr(AgeTask, "training_step", failing)
+    return lambda: monkeypatch.setattr(AgeTask, "training_step", step)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A checkpoint that fits the smoke recipe."""
+    path = tmp_path / "weights.pth"
+    torch.save(AgeNetwork(width=0.25).state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def stopped(inputs, tmp_path, weights, monkeypatch):
+    """A run from these weights that a power cut ended in its second epoch."""
+    mend = stop_in_epoch(monkeypatch, 1)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(recipes.smoke(), *inputs, tmp_path / "run", weights=weights)
+    mend()
+    return tmp_path / "run"
+
+
+def test_resumed_training_goes_on_from_the_last_epoch(inputs, stopped, weights):
     with pytest.raises(FileExistsError, match="resume"):
-        train(longer, *inputs, tmp_path)
-    run = train(longer, *inputs, tmp_path, resume=True)
-    assert [line["epoch"] for line in lines(run)] == [0, 1, 2]
+        train(recipes.smoke(), *inputs, stopped)
+    run = train(recipes.smoke(), *inputs, stopped, resume=True)
+    assert [line["epoch"] for line in lines(run)] == [0, 1]
     assert run.val_mae == pytest.approx(min(line["val_mae"] for line in lines(run)), abs=1e-3)
+    record = json.loads((stopped / "record.json").read_text())
+    assert record["start_weights_sha256"] == sha256_of_file(weights)
+    assert recipes.from_dict(record["recipe"]) == recipes.smoke()
+
+
+def test_resumed_run_records_what_an_unbroken_one_does(inputs, stopped, weights, tmp_path):
+    train(recipes.smoke(), *inputs, stopped, resume=True)
+    train(recipes.smoke(), *inputs, tmp_path / "unbroken", weights=weights)
+    resumed, unbroken = (json.loads((run / "record.json").read_text()) for run in (stopped, tmp_path / "unbroken"))
+    # A resumed run shuffles and varies its crops otherwise, so its error differs; nothing else may.
+    del resumed["best"]["val_mae"], unbroken["best"]["val_mae"]
+    assert list(resumed) == list(unbroken)
+    assert resumed == unbroken
+
+
+def test_resume_refuses_what_differs_from_the_start(inputs, stopped, tmp_path):
+    collection, faces = inputs
+    smoke = recipes.smoke()
+    other_data = dataclasses.replace(collection, hashes={"tiny": "u" * 64})
+    other_faces = dataclasses.replace(faces, detector_sha256="e" * 64)
+    other_weights = tmp_path / "others.pth"
+    torch.save(AgeNetwork(width=0.25).state_dict(), other_weights)
+    for (recipe, *rest), weights, words in (
+        (
+            (dataclasses.replace(smoke, learning_rate=0.5), *inputs),
+            None,
+            r"recipe\.learning_rate = 0\.001, now it is 0\.5",
+        ),
+        ((dataclasses.replace(smoke, epochs=3), *inputs), None, r"recipe\.epochs = 2, now it is 3"),
+        ((smoke, other_data, faces), None, r"data\.tiny"),
+        ((smoke, collection, other_faces), None, r"detector\.sha256"),
+        ((smoke, *inputs), other_weights, "start_weights_sha256"),
+    ):
+        with pytest.raises(ResumeError, match=words):
+            train(recipe, *rest, stopped, weights=weights, resume=True)
+    assert not (stopped / "record.json").exists()
+
+
+def test_resume_needs_to_know_the_start(inputs, stopped):
+    (stopped / "start.json").write_text("[")
+    with pytest.raises(ResumeError, match=r"start\.json: not what"):
+        train(recipes.smoke(), *inputs, stopped, resume=True)
+    (stopped / "start.json").unlink()
+    with pytest.raises(ResumeError, match=r"start\.json is missing"):
+        train(recipes.smoke(), *inputs, stopped, resume=True)
+
+
+def test_damaged_checkpoint_is_not_resumed(inputs, stopped):
+    (stopped / "last.ckpt").write_bytes(b"MIT License")
+    with pytest.raises(DataError, match=r"last\.ckpt: not a PyTorch checkpoint"):
+        train(recipes.smoke(), *inputs, stopped, resume=True)
+
+
+def test_run_stopped_before_its_first_checkpoint_asks_for_its_weights(inputs, weights, tmp_path, monkeypatch):
+    mend = stop_in_epoch(monkeypatch, 0)
+    folder = tmp_path / "run"
+    with pytest.raises(RuntimeError, match="power cut"):
+        train(recipes.smoke(), *inputs, folder, weights=weights)
+    mend()
+    with pytest.raises(ResumeError, match="name the weights again"):
+        train(recipes.smoke(), *inputs, folder, resume=True)
+    train(recipes.smoke(), *inputs, folder, weights=weights, resume=True)
+    record = json.loads((folder / "record.json").read_text())
+    assert record["start_weights_sha256"] == sha256_of_file(weights)
 
 
 def test_test_split_is_never_read(inputs, tmp_path, monkeypatch):
