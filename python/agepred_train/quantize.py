@@ -147,6 +147,7 @@ def quantize_graph(model: onnx.ModelProto, crops: NDArray[np.uint8], config: Qua
         quantized = onnx.load(result)
     _feed_pixels(quantized)
     correct_biases(quantized, model, crops)
+    _add_zero_channel(quantized)
     if not weights_are_exact(quantized):
         raise QuantizeError("a weight lies outside -64 to 64: sums of pairs could saturate on x86 without VNNI")
     helper.set_model_props(quantized, keys | {"agepred.exact": "1"})
@@ -248,6 +249,34 @@ def _feed_pixels(model: onnx.ModelProto) -> None:
     _rename_inputs(graph, quantizer.output[0], INPUT)
     graph.node.remove(quantizer)
     graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+
+
+def _add_zero_channel(model: onnx.ModelProto) -> None:
+    """Give the first convolution a fourth input channel whose weights are zero: the same answers, sooner.
+
+    ONNX Runtime's direct int8 convolution on x86 takes input channels by fours; with three it falls back to copying
+    every window into a matrix, which cost more than any other layer.
+    """
+    graph = model.graph
+    constants = {constant.name: constant for constant in graph.initializer}
+    makers = {node.output[0]: node for node in graph.node}
+    readers = [node for node in graph.node if INPUT in node.input]
+    convolution = next(node for node in graph.node if node.op_type == "Conv")
+    weight = constants[makers[convolution.input[1]].input[0]]
+    values = numpy_helper.to_array(weight)
+    padded = np.pad(values, ((0, 0), (0, 4 - values.shape[1]), (0, 0), (0, 0)))
+    weight.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(padded), weight.name))
+    widths = np.array([0, 0, 0, 0, 0, 4 - values.shape[1], 0, 0], np.int64)
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(widths, "zero_channel.widths"),
+            numpy_helper.from_array(np.array(int(PIXEL_ZERO), np.uint8), "zero_channel.value"),
+        ]
+    )
+    for node in readers:
+        node.input[list(node.input).index(INPUT)] = "zero_channel"
+    inputs = [INPUT, "zero_channel.widths", "zero_channel.value"]
+    graph.node.insert(0, helper.make_node("Pad", inputs, ["zero_channel"], name="zero_channel"))
 
 
 def _rename_inputs(graph: onnx.GraphProto, old: str, new: str) -> None:

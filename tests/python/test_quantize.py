@@ -37,17 +37,29 @@ def quantized(plain):
 
 
 def test_pixels_are_the_first_quantized_input(quantized):
-    readers = [node for node in quantized.graph.node if "image" in node.input]
-    assert [node.op_type for node in readers] == ["DequantizeLinear"]
+    (pad,) = [node for node in quantized.graph.node if "image" in node.input]
+    (reader,) = [node for node in quantized.graph.node if pad.output[0] in node.input]
+    assert (pad.op_type, reader.op_type) == ("Pad", "DequantizeLinear")
     constants = {value.name: numpy_helper.to_array(value) for value in quantized.graph.initializer}
-    scale, zero = (constants[name] for name in readers[0].input[1:])
+    scale, zero = (constants[name] for name in reader.input[1:])
     assert (float(scale), int(zero), zero.dtype) == (1 / 128, 128, np.uint8)
     assert quantized.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.UINT8
+
+
+def test_fourth_channel_weighs_nothing(quantized):
+    constants = {value.name: numpy_helper.to_array(value) for value in quantized.graph.initializer}
+    makers = {node.output[0]: node for node in quantized.graph.node}
+    first = next(node for node in quantized.graph.node if node.op_type == "Conv")
+    weights = constants[makers[first.input[1]].input[0]]
+    assert weights.shape[1] == 4
+    assert not weights[:, 3].any()
+    assert weights[:, :3].any()
 
 
 def test_optimized_graph_has_no_float_island(plain, quantized):
     floats = Counter(node.op_type for node in plain.graph.node)
     assert count_operators(quantized) == {
+        "Pad": 1,
         "QLinearConv": floats["Conv"],
         "QLinearAdd": floats["Add"],
         "QLinearGlobalAveragePool": 1,
