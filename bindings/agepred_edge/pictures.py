@@ -15,6 +15,11 @@ PIXEL_FORMATS = {"RGB": (1, 3), "BGR": (2, 3), "RGBA": (3, 4), "BGRA": (4, 4), "
 # Larger than any phone's usual picture. Decoding takes 10 bytes a pixel for a while, 14 with transparency.
 MAX_FILE_PIXELS = 100_000_000
 
+# Each scan of a progressive JPEG goes over the whole picture, however few bytes it has: a small file could keep the
+# decoder busy for hours. Programs write about ten.
+_JPEG_SCAN = b"\xff\xda"
+_MAX_SCANS = 100
+
 # What cameras, phones and the web make. Others of Pillow's formats start foreign programs (EPS) or are documents.
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 
@@ -35,7 +40,7 @@ def checked_picture(picture: Picture, pixel_format: str | None) -> tuple[NDArray
         raise TypeError(f"a picture is a NumPy array or a path, not {type(picture).__name__}")
     if picture.dtype != np.uint8:
         raise TypeError(f"a picture's dtype must be uint8 (0 to 255), not {picture.dtype}")
-    if pixel_format not in PIXEL_FORMATS:
+    if not isinstance(pixel_format, str) or pixel_format not in PIXEL_FORMATS:
         known = ", ".join(PIXEL_FORMATS)
         raise ValueError(f"an array needs its pixel_format, one of {known}; got {pixel_format!r}")
     number, channels = PIXEL_FORMATS[pixel_format]
@@ -61,16 +66,25 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
             "reading picture files needs Pillow: pip install 'agepred-edge[cli]'; or pass an array"
         ) from missing
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"picture {path}: there is no such file")
-    if not path.is_file():  # opening a pipe would wait for ever
-        raise PictureError(f"picture {path} is no regular file")
+    try:
+        if not path.exists():
+            raise FileNotFoundError(f"picture {path}: there is no such file")
+        if not path.is_file():  # opening a pipe would wait for ever
+            raise PictureError(f"picture {path} is no regular file")
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise PictureError(f"picture {path} cannot be read: {error.strerror}") from error
     Image.init()
     try:
         with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
             if image.width * image.height > MAX_FILE_PIXELS:
                 raise Image.DecompressionBombError
+            if image.info.get("progressive") and path.read_bytes().count(_JPEG_SCAN) > _MAX_SCANS:
+                raise PictureError(f"picture {path} has more than {_MAX_SCANS} scans, which no camera or program makes")
             return _to_rgb(_upright(image))
+    except PictureError:
+        raise
     except Image.DecompressionBombError:  # ours, or Pillow's own at some larger size
         raise PictureError(
             f"picture {path} claims more than the {MAX_FILE_PIXELS // 1_000_000} megapixels that agepred "

@@ -36,8 +36,11 @@ template <std::size_t N> void copy_text(char (&target)[N], const std::string &te
     target[length] = '\0';
 }
 
+// No struct will ever be as large: a size beyond it is memory that nobody has set.
+constexpr std::size_t max_struct_size = 4096;
+
 agepred_status fail(agepred_error *error, agepred_status status, const char *message) noexcept {
-    if (error != nullptr && error->struct_size >= sizeof(agepred_error)) {
+    if (error != nullptr && error->struct_size >= sizeof(agepred_error) && error->struct_size <= max_struct_size) {
         std::strncpy(error->message, message, sizeof error->message - 1);
         error->message[sizeof error->message - 1] = '\0';
     }
@@ -72,7 +75,8 @@ template <class Struct> inline constexpr std::size_t first_size = sizeof(Struct)
 
 template <class Struct> void require_struct(const Struct *given) {
     require(given != nullptr, "a struct is NULL that may not be");
-    require(given->struct_size >= first_size<Struct>, "struct_size of a struct is not set");
+    require(given->struct_size >= first_size<Struct> && given->struct_size <= max_struct_size,
+            "struct_size of a struct is not set");
 }
 
 // What a caller of any release gives, as this release knows it: members that its struct lacks are zero.
@@ -81,6 +85,12 @@ template <class Struct> Struct known(const Struct *given) {
     Struct result{};
     std::memcpy(&result, given, std::min(given->struct_size, sizeof(Struct)));
     return result;
+}
+
+// A caller's picture, checked.
+ImageView view_of(const agepred_image *image) {
+    const agepred_image described = known(image);
+    return view(&described);
 }
 
 int within(std::int32_t value, int fallback, int low, int high, const char *name) {
@@ -201,7 +211,7 @@ agepred_status agepred_detect(const agepred_detector *detector, const agepred_im
         if (capacity > 0) {
             require_struct(detections);
         }
-        const ImageView picture = view(image);
+        const ImageView picture = view_of(image);
         Workspaces<Detector::Workspace>::Lease workspace(detector->workspaces);
         detector->detector.detect(picture, *workspace);
         if (!announce(workspace->faces.size(), capacity, count)) {
@@ -219,7 +229,7 @@ agepred_status agepred_align(const agepred_image *image, const float *points, co
                              uint8_t *crop, agepred_error *error) {
     return guarded(error, [&] {
         require(points != nullptr && crop != nullptr, "the points or the crop are NULL");
-        align(view(image), ten(points), targets != nullptr ? ten(targets) : default_targets, side, crop);
+        align(view_of(image), ten(points), targets != nullptr ? ten(targets) : default_targets, side, crop);
     });
 }
 
@@ -271,7 +281,7 @@ agepred_status agepred_predict(const agepred_estimator *estimator, const agepred
         if (capacity > 0) {
             require_struct(faces);
         }
-        const ImageView picture = view(image);
+        const ImageView picture = view_of(image);
         Workspaces<Estimator::Workspace>::Lease workspace(estimator->workspaces);
         estimator->estimator.detect(picture, *workspace);
         // Before the ages are estimated: a caller who must come again with more room has not paid for them.

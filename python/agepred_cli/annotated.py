@@ -23,14 +23,26 @@ def make_folder(folder: Path) -> None:
         fail(f"--save {folder}: nothing can be written into this folder")
 
 
-def free_name(folder: Path, photo: Path, taken: set[Path]) -> Path:
-    """Where the annotated picture goes: <stem>-ages, numbered where that is taken, by resolved paths.
+Identity = tuple[int, int]
 
-    Taken are the names of this run's other results, and those of its inputs, which must not be replaced.
+
+def identity(path: Path) -> Identity | None:
+    """What tells a file from others under any of its names, links and mounts; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def free_name(folder: Path, photo: Path, taken: set[Identity | None]) -> Path:
+    """Where the annotated picture goes: <stem>-ages, numbered where that is one of the files that are taken.
+
+    Taken are this run's other results, and its inputs, which must not be replaced.
     """
     suffix = ".jpg" if photo.suffix.lower() in _JPEG else ".png"
     names = (f"{photo.stem}-ages{number}{suffix}" for number in ("", *(f"-{n}" for n in range(2, len(taken) + 3))))
-    return next(folder / name for name in names if (folder / name).resolve() not in taken)
+    return next(folder / name for name in names if identity(folder / name) not in taken - {None})
 
 
 def save(picture: Image.Image, target: Path) -> None:

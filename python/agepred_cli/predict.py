@@ -50,14 +50,14 @@ def predict(  # noqa: PLR0917 - Typer reads the parameters by name
         agepred_edge.find_face_model(face_model)
         estimator = AgeEstimator(model, face_model=face_model, threads=threads, min_score=min_score)
     outcomes: list[Outcome] = []
-    taken = {photo.resolve() for photo in photos}
+    taken = {annotated.identity(photo) for photo in photos}
     for photo in photos:
         target = annotated.free_name(save, photo, taken) if save is not None else None
         outcome = predict_one(estimator, photo, target)
         if outcome.error is not None:
             complain(outcome.error)
         if outcome.saved is not None:
-            taken.add(outcome.saved.resolve())
+            taken.add(annotated.identity(outcome.saved))
         outcomes.append(outcome)
     if as_json:
         typer.echo(json.dumps(document(estimator.info, outcomes), indent=2))

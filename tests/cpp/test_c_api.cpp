@@ -126,6 +126,11 @@ void test_structs(const char *age_model, const char *face_model) {
     CHECK(agepred_predict(estimator, &image, nullptr, 0, nullptr, &count, &error) == AGEPRED_OK && count == 0);
     agepred_face unset[2] = {};
     CHECK(agepred_predict(estimator, &image, unset, 2, nullptr, &count, &error) == AGEPRED_INVALID_ARGUMENT);
+    // Memory that nobody has set: a size that is no struct's would lead writes far beyond the array.
+    for (const std::size_t size : {sizeof(agepred_face) - 1, std::size_t{4097}, SIZE_MAX}) {
+        unset[0].struct_size = size;
+        CHECK(agepred_predict(estimator, &image, unset, 2, nullptr, &count, &error) == AGEPRED_INVALID_ARGUMENT);
+    }
     CHECK(agepred_predict(estimator, &image, unset, 2, nullptr, nullptr, &error) == AGEPRED_INVALID_ARGUMENT);
     CHECK(agepred_predict(nullptr, &image, nullptr, 0, nullptr, &count, nullptr) == AGEPRED_INVALID_ARGUMENT);
     agepred_estimator_free(estimator);

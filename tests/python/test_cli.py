@@ -140,6 +140,24 @@ def test_saving_never_replaces_an_input(model, hopper_path, tmp_path, monkeypatc
     document = predicted(model, "mine.jpg", "mine-ages.jpg", "--save", ".")
     assert second.read_bytes() == before
     assert [len(picture["faces"]) for picture in document["pictures"]] == [1, 0]
+    # Nor under another name of the same file.
+    folder = tmp_path / "links"
+    folder.mkdir()
+    (folder / "mine-ages.jpg").symlink_to(second)
+    os.link(second, folder / "mine-ages-2.jpg")
+    predicted(model, "mine.jpg", "mine-ages.jpg", "--save", folder)
+    assert second.read_bytes() == before
+    assert (folder / "mine-ages-3.jpg").is_file()
+
+
+@needs_detector
+def test_link_that_leads_to_itself(model, hopper_path, tmp_path):
+    loop = tmp_path / "self.jpg"
+    loop.symlink_to(loop)
+    result = run("predict", loop, hopper_path, "--model", model, "--save", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "self.jpg" in result.stderr
+    assert (tmp_path / "out" / "grace_hopper-ages.jpg").is_file()
 
 
 @needs_detector

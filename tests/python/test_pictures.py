@@ -6,6 +6,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,8 +53,8 @@ def test_shape_that_does_not_fit_the_format(estimator: AgeEstimator, shape: tupl
         estimator.predict(np.zeros(shape, np.uint8), pixel_format=pixel_format)
 
 
-@pytest.mark.parametrize("pixel_format", [None, "rgb", "YUV", ""])
-def test_array_needs_a_known_format(estimator: AgeEstimator, pixel_format: str | None) -> None:
+@pytest.mark.parametrize("pixel_format", [None, "rgb", "YUV", "", ["RGB"]])
+def test_array_needs_a_known_format(estimator: AgeEstimator, pixel_format: Any) -> None:
     with pytest.raises(ValueError, match="pixel_format"):
         estimator.predict(np.zeros((8, 8, 3), np.uint8), pixel_format=pixel_format)
 
@@ -209,6 +210,24 @@ def test_damaged_exif(hopper: NDArray[np.uint8], tmp_path: Path, tag: int) -> No
     exif = b"Exif\0\0MM\0*" + struct.pack(">IH", 8, 2) + entries + bytes(4)
     Image.fromarray(np.ascontiguousarray(hopper[::8, ::8])).save(path, exif=exif)
     assert read_picture(path).shape == (64, 75, 3)
+
+
+def test_names_that_no_file_can_have() -> None:
+    for name in ("a" * 300 + ".jpg", "b/" * 3000 + "c.jpg"):
+        with pytest.raises(PictureError, match="cannot be read"):
+            read_picture(name)
+
+
+def test_progressive_jpeg_with_scans_without_end(hopper: NDArray[np.uint8], tmp_path: Path) -> None:
+    """Each repeated scan costs as much as a whole picture; 140 bytes more a scan, and hours for a megabyte."""
+    path = tmp_path / "scans.jpg"
+    Image.fromarray(hopper).save(path, progressive=True)
+    assert read_picture(path).shape == hopper.shape
+    data = path.read_bytes()
+    last = data[data.rindex(b"\xff\xda") : -2]
+    path.write_bytes(data[:-2] + last * 200 + data[-2:])
+    with pytest.raises(PictureError, match="scans"):
+        read_picture(path)
 
 
 def test_formats_that_are_no_pictures(tmp_path: Path) -> None:
