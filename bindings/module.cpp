@@ -66,15 +66,25 @@ template <class Struct> void add_estimate(py::dict &target, const Struct &estima
     target["probabilities"] = std::move(probabilities);
 }
 
-agepred_options options(const std::string &age_model, const std::string &face_model, const std::string &runtime,
-                        int threads, bool allow_spinning, bool arena, float min_score, int max_side) {
-    agepred_options result = agepred::options(age_model.c_str(), face_model.c_str());
-    result.onnxruntime_path = runtime.c_str();
-    result.threads = threads;
-    result.allow_spinning = allow_spinning ? 1 : 0;
-    result.disable_arena = arena ? 0 : 1;
+// What every model's session is opened with.
+struct Sessions {
+    std::string runtime;
+    int threads;
+    bool allow_spinning;
+    bool arena;
+};
+
+// What is left of the options; the texts are borrowed.
+agepred_options options(const std::string &age_model, const std::string &face_model, const std::string &points_model,
+                        const Sessions &sessions, float min_score, int max_side, float smallest_face) {
+    agepred_options result = agepred::options(age_model.c_str(), face_model.c_str(), points_model.c_str());
+    result.onnxruntime_path = sessions.runtime.c_str();
+    result.threads = sessions.threads;
+    result.allow_spinning = sessions.allow_spinning ? 1 : 0;
+    result.disable_arena = sessions.arena ? 0 : 1;
     result.min_score = min_score;
     result.max_side = max_side;
+    result.smallest_face = smallest_face;
     return result;
 }
 
@@ -187,26 +197,29 @@ PYBIND11_MODULE(_core, m) {
     });
 
     py::class_<agepred::Detector>(m, "Detector")
-        .def(py::init([](const std::string &face_model, const std::string &runtime, int threads, bool allow_spinning,
-                         bool arena, float min_score, int max_side) {
+        .def(py::init([](const std::string &face_model, const std::string &points_model, const std::string &runtime,
+                         int threads, bool allow_spinning, bool arena, float min_score, int max_side,
+                         float smallest_face) {
+                 const Sessions sessions{runtime, threads, allow_spinning, arena};
                  return agepred::Detector(
-                     options("", face_model, runtime, threads, allow_spinning, arena, min_score, max_side));
+                     options("", face_model, points_model, sessions, min_score, max_side, smallest_face));
              }),
-             "face_model"_a, "runtime"_a, py::kw_only(), "threads"_a, "allow_spinning"_a, "arena"_a, "min_score"_a,
-             "max_side"_a)
+             "face_model"_a, "points_model"_a, "runtime"_a, py::kw_only(), "threads"_a, "allow_spinning"_a, "arena"_a,
+             "min_score"_a, "max_side"_a, "smallest_face"_a)
         .def("detect", &detect, "picture"_a, "format"_a);
 
     py::class_<agepred::Estimator>(m, "Estimator")
-        .def(py::init([](const std::string &age_model, const std::string &face_model, const std::string &runtime,
-                         int threads, bool allow_spinning, bool arena, float min_score, int max_side,
-                         float interval_level) {
+        .def(py::init([](const std::string &age_model, const std::string &face_model, const std::string &points_model,
+                         const std::string &runtime, int threads, bool allow_spinning, bool arena, float min_score,
+                         int max_side, float smallest_face, float interval_level) {
+                 const Sessions sessions{runtime, threads, allow_spinning, arena};
                  agepred_options chosen =
-                     options(age_model, face_model, runtime, threads, allow_spinning, arena, min_score, max_side);
+                     options(age_model, face_model, points_model, sessions, min_score, max_side, smallest_face);
                  chosen.interval_level = interval_level;
                  return agepred::Estimator(chosen);
              }),
-             "age_model"_a, "face_model"_a, "runtime"_a, py::kw_only(), "threads"_a, "allow_spinning"_a, "arena"_a,
-             "min_score"_a, "max_side"_a, "interval_level"_a)
+             "age_model"_a, "face_model"_a, "points_model"_a, "runtime"_a, py::kw_only(), "threads"_a,
+             "allow_spinning"_a, "arena"_a, "min_score"_a, "max_side"_a, "smallest_face"_a, "interval_level"_a)
         .def("predict", &predict, "picture"_a, "format"_a)
         .def("predict_crop", &predict_crop, "crop"_a)
         .def("describe", &describe);

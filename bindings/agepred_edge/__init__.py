@@ -16,7 +16,13 @@ from agepred_edge.errors import (
     RuntimeMissingError,
 )
 from agepred_edge.estimator import DEFAULT_POINTS, AgeEstimator, FaceDetector, align
-from agepred_edge.model_files import default_age_model, default_face_model, find_age_model, find_face_model
+from agepred_edge.model_files import (
+    default_age_model,
+    default_face_model,
+    find_age_model,
+    find_face_model,
+    find_points_model,
+)
 from agepred_edge.pictures import read_picture
 from agepred_edge.results import Age, Detection, Face, ModelInfo
 from agepred_edge.runtime import RuntimeInfo, runtime_info
@@ -41,6 +47,7 @@ __all__ = [
     "default_face_model",
     "find_age_model",
     "find_face_model",
+    "find_points_model",
     "read_picture",
     "runtime_info",
 ]

@@ -16,6 +16,7 @@ class Detector:
     def __init__(
         self,
         face_model: str,
+        points_model: str,
         runtime: str,
         *,
         threads: typing.SupportsInt | typing.SupportsIndex,
@@ -23,6 +24,7 @@ class Detector:
         arena: bool,
         min_score: typing.SupportsFloat | typing.SupportsIndex,
         max_side: typing.SupportsInt | typing.SupportsIndex,
+        smallest_face: typing.SupportsFloat | typing.SupportsIndex,
     ) -> None: ...
     def detect(
         self,
@@ -35,6 +37,7 @@ class Estimator:
         self,
         age_model: str,
         face_model: str,
+        points_model: str,
         runtime: str,
         *,
         threads: typing.SupportsInt | typing.SupportsIndex,
@@ -42,6 +45,7 @@ class Estimator:
         arena: bool,
         min_score: typing.SupportsFloat | typing.SupportsIndex,
         max_side: typing.SupportsInt | typing.SupportsIndex,
+        smallest_face: typing.SupportsFloat | typing.SupportsIndex,
         interval_level: typing.SupportsFloat | typing.SupportsIndex,
     ) -> None: ...
     def describe(self) -> dict[str, typing.Any]: ...

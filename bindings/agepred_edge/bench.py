@@ -89,7 +89,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     agreements = _agreements(engines, crops, info.first_age)
     picture = None
     if options.image is not None:
-        picture = time_picture(options.image, named, plan, threads=options.threads, face_model=options.face_model)
+        picture = time_picture(options.image, named, plan, threads=options.threads, face_model=options.face_model,
+                               points_model=options.points_model)  # fmt: skip
     return {
         "versions": bench_machine.describe_versions(),
         "machine": machine,
@@ -141,6 +142,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"calls in a row in an engine's turn (default: {defaults.turn})")  # fmt: skip
     add("--image", type=Path, metavar="PHOTO", help="use this picture's faces, and time the whole chain on it")
     add("--face-model", type=Path, metavar="FILE", help="face detector for --image")
+    add("--points-model", metavar="FILE", help='refiner of the detector\'s points for --image, or "none"')
     add("--no-torch", action="store_true", help="leave PyTorch out")
     add("--json", action="store_true", help="print JSON in place of the table")
     add("--output", type=Path, metavar="FILE", help="store the JSON there too")
@@ -218,7 +220,7 @@ def _crops(options: argparse.Namespace, model: Path, side: int) -> tuple[list[Cr
     """Inputs of all engines, and where they come from in words."""
     if options.image is None:
         return noise_crops(_CROPS, side, seed=0), "seeded noise (says little about ages in photographs)"
-    estimator = agepred_edge.AgeEstimator(model, face_model=options.face_model)
+    estimator = agepred_edge.AgeEstimator(model, face_model=options.face_model, points_model=options.points_model)
     crops = list(estimator.align_crops(options.image))
     if not crops:
         raise BenchError(f"--image {options.image}: no face found in it")

@@ -12,14 +12,16 @@ from agepred_edge.bench_stats import Plan, summarize
 STAGES = ("decode", "detect", "align", "age", "predict")
 
 
-def time_picture(picture: Path, model: Path, plan: Plan, *, threads: int, face_model: Path | None) -> dict[str, Any]:
+def time_picture(
+    picture: Path, model: Path, plan: Plan, *, threads: int, face_model: Path | None, points_model: str | None
+) -> dict[str, Any]:
     """Times of one picture's stages and of predict as a whole, which decodes nothing; JSON-ready.
 
     align and age are of all faces together. The stages run one after the other as in predict, so each
     finds the caches as it does there. Raises what agepred_edge raises for the files.
     """
-    estimator = agepred_edge.AgeEstimator(model, face_model=face_model, threads=threads)
-    detector = agepred_edge.FaceDetector(face_model, threads=threads)
+    estimator = agepred_edge.AgeEstimator(model, face_model=face_model, points_model=points_model, threads=threads)
+    detector = agepred_edge.FaceDetector(face_model, points_model=points_model, threads=threads)
     pixels = agepred_edge.read_picture(picture)
     times: dict[str, list[float]] = {stage: [] for stage in STAGES}
     warmup = math.ceil(plan.warmup / plan.turn)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from agepred_edge import _core
 from agepred_edge.errors import translated
-from agepred_edge.model_files import default_face_model, find_age_model, find_face_model
+from agepred_edge.model_files import default_face_model, find_age_model, find_face_model, find_points_model
 from agepred_edge.pictures import Picture, checked_picture
 from agepred_edge.results import Age, Detection, Face, ModelInfo
 from agepred_edge.runtime import find_runtime
@@ -28,34 +28,45 @@ class FaceDetector:
         self,
         face_model: str | os.PathLike[str] | None = None,
         *,
+        points_model: str | os.PathLike[str] | None = None,
         threads: int = 1,
-        min_score: float = 0.6,
+        min_score: float | None = None,
         max_side: int = 640,
+        smallest_face: float | None = None,
     ) -> None:
-        """Loads a face model.
+        """Loads a face model, and a points model that refines its landmarks.
 
         Args:
             face_model: an ONNX file; None: $AGEPRED_FACE_MODEL, else the default place.
-            threads: of a run, 1 to 64.
-            min_score: faces below it are left out, above 0 to 1.
+            points_model: an ONNX file, or "none"; None: the packaged one, where there is one.
+            threads: of each model's run, 1 to 64.
+            min_score: faces below it are left out, above 0 to 1; None: the face model's own.
             max_side: larger pictures are shrunk to this longer side, in pixels, 32 to 4096.
+            smallest_face: height in pixels of the picture of the smallest face that must be found, up to 65535; the
+                larger, the further a picture is shrunk and the faster that is. None: any that max_side lets be seen.
 
         Raises:
+            ValueError: a number out of its range.
             DetectorMissingError: no face model is named or installed.
-            FileNotFoundError, ModelError: the file is not there, or is no face model.
+            FileNotFoundError, ModelError: a file is not there, or is no model of that kind.
             RuntimeMissingError: ONNX Runtime is missing.
         """
-        _refuse_zero(threads=threads, min_score=min_score, max_side=max_side)
-        path = find_face_model(face_model)
+        _refuse_zero(threads=threads, min_score=min_score, max_side=max_side, smallest_face=smallest_face)
+        self.face_model = find_face_model(face_model)
+        """The file that is used."""
+        self.points_model = find_points_model(points_model)
+        """The file that is used, if any."""
         with translated():
             self._core = _core.Detector(
-                os.fspath(path),
+                os.fspath(self.face_model),
+                os.fspath(self.points_model or ""),
                 find_runtime(),
                 threads=threads,
                 allow_spinning=False,
                 arena=True,
-                min_score=min_score,
+                min_score=min_score or 0.0,
                 max_side=max_side,
+                smallest_face=smallest_face or 0.0,
             )
 
     def detect(self, picture: Picture, *, pixel_format: str | None = None) -> list[Detection]:
@@ -73,11 +84,13 @@ class AgeEstimator:
         model: str | os.PathLike[str] | None = None,
         *,
         face_model: str | os.PathLike[str] | None = None,
+        points_model: str | os.PathLike[str] | None = None,
         threads: int = 1,
         allow_spinning: bool = False,
         arena: bool = True,
-        min_score: float = 0.6,
+        min_score: float | None = None,
         max_side: int = 640,
+        smallest_face: float | None = None,
         interval_level: float | None = None,
     ) -> None:
         """Loads an age model and a face model; without a face model only predict_crop works.
@@ -85,35 +98,43 @@ class AgeEstimator:
         Args:
             model: an ONNX file, or the name of a file of the default model; None: its int8.onnx.
             face_model: an ONNX file; None: $AGEPRED_FACE_MODEL, else the default place.
+            points_model: an ONNX file that refines the landmarks, or "none"; None: the packaged one, if any.
             threads: of each model's run, 1 to 64.
             allow_spinning: let waiting threads spin: faster in a hot loop, costly beside other work.
             arena: keep memory between calls; without it less memory, slower calls.
-            min_score: faces below it are left out, above 0 to 1.
+            min_score: faces below it are left out, above 0 to 1; None: the face model's own.
             max_side: the detector sees larger pictures shrunk to this longer side, in pixels, 32 to 4096.
+            smallest_face: as FaceDetector takes it.
             interval_level: the probability that intervals shall hold, 0.01 to 0.999; None: the model's own, 0.8.
 
         Raises:
             ValueError: a number out of its range.
-            FileNotFoundError, ModelError: the age model is not there, or breaks docs/model_contract.md.
+            FileNotFoundError, ModelError: a model is not there, or breaks docs/model_contract.md.
             RuntimeMissingError: ONNX Runtime is missing.
         """
-        _refuse_zero(threads=threads, min_score=min_score, max_side=max_side, interval_level=interval_level)
+        _refuse_zero(threads=threads, min_score=min_score, max_side=max_side, smallest_face=smallest_face)
+        _refuse_zero(interval_level=interval_level)
         without = face_model is None and default_face_model() is None
-        found = None if without else find_face_model(face_model)
+        self.face_model = None if without else find_face_model(face_model)
+        """The file that is used, if any."""
+        refiner = find_points_model(points_model)
+        self.points_model = None if without else refiner
+        """The file that is used, if any."""
         with translated():
             self._core = _core.Estimator(
                 os.fspath(find_age_model(model)),
-                os.fspath(found or ""),
+                os.fspath(self.face_model or ""),
+                os.fspath(self.points_model or ""),
                 find_runtime(),
                 threads=threads,
                 allow_spinning=allow_spinning,
                 arena=arena,
-                min_score=min_score,
+                min_score=min_score or 0.0,
                 max_side=max_side,
+                smallest_face=smallest_face or 0.0,
                 interval_level=0.0 if interval_level is None else interval_level,
             )
             self.info = ModelInfo(**self._core.describe())
-        self._has_detector = found is not None
 
     def predict(self, picture: Picture, *, pixel_format: str | None = None) -> list[Face]:
         """The faces of a picture and their ages, largest first; an empty list where there is none.
@@ -152,7 +173,7 @@ class AgeEstimator:
             return Age(**self._named(self._core.predict_crop(crop)))
 
     def _checked(self, picture: Picture, pixel_format: str | None) -> tuple[NDArray[np.uint8], int]:
-        if not self._has_detector:
+        if self.face_model is None:
             find_face_model(None)  # raises with the way to get one
         return checked_picture(picture, pixel_format)
 

@@ -6,7 +6,10 @@ from pathlib import Path
 from agepred_edge.errors import DetectorMissingError
 
 AGE_MODEL = "age_mobilenet_v2-0.1.0"
+FACE_MODEL = "face_detector-0.1.0"
 FACE_MODEL_VARIABLE = "AGEPRED_FACE_MODEL"
+NO_POINTS_MODEL = "none"
+"""In place of a points model: the landmarks stay those of the face model."""
 
 _HOW_TO_GET_ONE = (
     "agepred needs YuNet, the file yunet_n_dynamic.onnx that its authors publish in the folder onnx of the GitHub "
@@ -22,12 +25,18 @@ def _model_roots() -> list[Path]:
     return [_PACKAGE / "models", _PACKAGE.parent.parent / "models"]
 
 
+def _packaged(*parts: str) -> Path | None:
+    """A file or folder below models/, where it is installed."""
+    paths = (root.joinpath(*parts) for root in _model_roots())
+    return next((path for path in paths if path.exists()), None)
+
+
 def default_age_model() -> Path:
     """The folder of the packaged default age model; raises FileNotFoundError where there is none."""
-    for root in _model_roots():
-        if (root / AGE_MODEL).is_dir():
-            return root / AGE_MODEL
-    raise FileNotFoundError(f"the age model {AGE_MODEL} is not installed; name a model file instead")
+    folder = _packaged(AGE_MODEL)
+    if folder is None:
+        raise FileNotFoundError(f"the age model {AGE_MODEL} is not installed; name a model file instead")
+    return folder
 
 
 def find_age_model(model: str | os.PathLike[str] | None) -> Path:
@@ -47,11 +56,13 @@ def find_age_model(model: str | os.PathLike[str] | None) -> Path:
 
 
 def default_face_model() -> Path | None:
-    """The face model that is used where none is named: $AGEPRED_FACE_MODEL, else ../shared beside a checkout."""
+    """The face model that is used where none is named: $AGEPRED_FACE_MODEL, else the packaged one."""
     if named := os.environ.get(FACE_MODEL_VARIABLE):
         return Path(named)
+    if packaged := _packaged(FACE_MODEL, "int8.onnx"):
+        return packaged
     beside_checkout = _PACKAGE.parent.parent.parent / "shared" / "weights" / "yunet_n.onnx"
-    return beside_checkout if beside_checkout.is_file() else None
+    return beside_checkout if beside_checkout.is_file() else None  # until face_detector-0.1.0 is released
 
 
 def find_face_model(face_model: str | os.PathLike[str] | None) -> Path:
@@ -61,4 +72,19 @@ def find_face_model(face_model: str | os.PathLike[str] | None) -> Path:
         raise DetectorMissingError(f"no face model: {_HOW_TO_GET_ONE}")
     if not path.is_file():
         raise DetectorMissingError(f"face model {path}: there is no such file; {_HOW_TO_GET_ONE}")
+    return path
+
+
+def find_points_model(points_model: str | os.PathLike[str] | None) -> Path | None:
+    """The points model that a user means: a path, or "none". None means the packaged one, where there is one.
+
+    Raises FileNotFoundError.
+    """
+    if points_model is None:
+        return _packaged(FACE_MODEL, "points_int8.onnx")
+    if os.fspath(points_model) == NO_POINTS_MODEL:
+        return None
+    path = Path(points_model)
+    if not path.is_file():
+        raise FileNotFoundError(f'points model {path}: there is no such file; "{NO_POINTS_MODEL}" turns it off')
     return path

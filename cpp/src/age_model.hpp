@@ -26,14 +26,14 @@ class AgeModel {
         return std::size_t{3} * static_cast<std::size_t>(crop_side_) * static_cast<std::size_t>(crop_side_);
     }
 
-    // crop: crop_bytes() bytes, RGB, pixel by pixel; planar: room for as many, used up by the call;
+    // crop: crop_bytes() bytes, RGB, pixel by pixel; planar: memory that the call uses up;
     // probabilities: age_count() floats. Safe from any number of threads. Throws Error(INFERENCE_FAILED).
     Estimate estimate(const std::uint8_t *crop, std::vector<std::uint8_t> &planar,
                       std::span<float> probabilities) const;
 
   private:
     onnx::Model model_;
-    AgeContract contract_;
+    AgeContract contract_{};
     int crop_side_ = 0;
     std::size_t age_count_ = 0;
     std::size_t logits_ = 0; // index of that output

@@ -24,10 +24,18 @@ void check(const Points &points, float limit, const char *why) {
     }
 }
 
-// The transform u -> (a u - b v + x, b u + a v + y).
-struct Similarity {
-    double a, b, x, y;
-};
+} // namespace
+
+double Similarity::scale() const { return std::hypot(a, b); }
+
+Points Similarity::apply(const Points &points) const {
+    Points moved{};
+    for (std::size_t i = 0; i < points.size(); i += 2) {
+        moved[i] = static_cast<float>(a * points[i] - b * points[i + 1] + x);
+        moved[i + 1] = static_cast<float>(b * points[i] + a * points[i + 1] + y);
+    }
+    return moved;
+}
 
 Similarity fit(const Points &from, const Points &to) {
     double from_x = 0;
@@ -58,14 +66,12 @@ Similarity fit(const Points &from, const Points &to) {
     return {a, b, to_x - (a * from_x - b * from_y), to_y - (b * from_x + a * from_y)};
 }
 
-} // namespace
-
-void align(const ImageView &image, const Points &points, const Points &targets, int side, std::uint8_t *crop) {
+Similarity align(const ImageView &image, const Points &points, const Points &targets, int side, std::uint8_t *crop) {
     require(side >= 1 && side <= max_crop_side, "the side of a crop must be from 1 to 1024 pixels");
     check(points, max_coordinate, "the points of a face must be finite and near the picture");
     check(targets, 16.0F, "the target points of a crop must be finite fractions of its side");
     const Similarity onto_picture = fit(targets, points);
-    const double scale = std::hypot(onto_picture.a, onto_picture.b);
+    const double scale = onto_picture.scale();
     require(scale > 1e-3 && scale < 16.0 * ImageView::max_side, "the points of a face must not coincide");
     // From fractions of the side to pixels of the crop.
     const double a = onto_picture.a / side;
@@ -73,6 +79,7 @@ void align(const ImageView &image, const Points &points, const Points &targets, 
     kernels::crop_scalar({image.pixels, image.width, image.height, image.stride, image.pixel_bytes, image.red,
                           image.green, image.blue, a, b, onto_picture.x, onto_picture.y},
                          side, crop);
+    return onto_picture;
 }
 
 } // namespace agepred::core

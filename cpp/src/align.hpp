@@ -18,10 +18,23 @@ inline constexpr Points default_targets = {0.30000F, 0.29000F, 0.70000F, 0.29000
 
 inline constexpr int max_crop_side = 1024;
 
-// Cuts the face with these points, in pixels of the picture, out of the picture: the least-squares similarity
-// transform (Umeyama, TPAMI 1991, without reflection) of the targets onto the points, sampled as kernels/crop.hpp
-// says. crop: side x side x 3 bytes, RGB.
+// The transform (u, v) -> (a u - b v + x, b u + a v + y).
+struct Similarity {
+    double a, b, x, y;
+
+    [[nodiscard]] double scale() const;
+    // Where the transform takes five points.
+    [[nodiscard]] Points apply(const Points &points) const;
+};
+
+// The similarity with the least sum of squared distances (Umeyama, TPAMI 1991, without reflection). All coordinates
+// must be finite. Throws Error(INVALID_ARGUMENT) where `from` coincide.
+Similarity fit(const Points &from, const Points &to);
+
+// Cuts the face with these points, in pixels of the picture, out of the picture: the fit of the targets onto the
+// points, sampled as kernels/crop.hpp says. crop: side x side x 3 bytes, RGB. Returns the fit, which takes fractions
+// of the crop's side to pixels of the picture.
 // Throws Error(INVALID_ARGUMENT) for points that are not finite, absurdly far away, or all in one place.
-void align(const ImageView &image, const Points &points, const Points &targets, int side, std::uint8_t *crop);
+Similarity align(const ImageView &image, const Points &points, const Points &targets, int side, std::uint8_t *crop);
 
 } // namespace agepred::core

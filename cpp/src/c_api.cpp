@@ -1,5 +1,6 @@
 // The C ABI over the C++ core: checks arguments, copies results, and is the one place that catches everything.
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <new>
 #include <optional>
@@ -70,8 +71,10 @@ void require(bool sound, const char *why) {
 }
 
 // Structs grow at their end, and no caller's is smaller than that of the release which brought it. All are of 0.1.0;
-// one that grows needs a specialization with the size that it had.
+// one that grows needs a specialization with the size that it had. A member that would fit into the gap at the end of
+// an older struct must not lie there: callers of that release say that they know it, and have never set it.
 template <class Struct> inline constexpr std::size_t first_size = sizeof(Struct);
+template <> inline constexpr std::size_t first_size<agepred_options> = offsetof(agepred_options, points_model);
 
 template <class Struct> void require_struct(const Struct *given) {
     require(given != nullptr, "a struct is NULL that may not be");
@@ -110,13 +113,20 @@ onnx::ModelSettings model_settings(const agepred_options &options) {
     return settings;
 }
 
+std::string path_or_empty(const char *path) { return path != nullptr ? path : ""; }
+
 DetectorSettings detector_settings(const agepred_options &options) {
     DetectorSettings settings;
+    settings.face_model = path_or_empty(options.face_model);
+    settings.points_model = path_or_empty(options.points_model);
     if (options.min_score != 0) {
         require(options.min_score > 0 && options.min_score <= 1, "min_score must be above 0 and at most 1");
         settings.min_score = options.min_score;
     }
     settings.max_side = within(options.max_side, settings.max_side, 32, 4096, "max_side");
+    require(options.smallest_face >= 0 && options.smallest_face <= ImageView::max_side,
+            "smallest_face must be from 0 to 65535 pixels");
+    settings.smallest_face = options.smallest_face;
     return settings;
 }
 
@@ -126,8 +136,6 @@ float interval_level(const agepred_options &options) {
             "interval_level must be from 0.01 to 0.999");
     return level;
 }
-
-std::string path_or_empty(const char *path) { return path != nullptr ? path : ""; }
 
 // Says how many results there are and whether they fit: true if so.
 bool announce(std::size_t found, std::size_t capacity, std::size_t *count) {
@@ -196,8 +204,7 @@ agepred_status agepred_detector_create(const agepred_options *options, agepred_d
         require(!path_or_empty(chosen.face_model).empty(), "a detector needs a face model");
         const onnx::ModelSettings models = model_settings(chosen);
         const DetectorSettings settings = detector_settings(chosen);
-        *detector = new agepred_detector{
-            {onnx::Runtime::open(chosen.onnxruntime_path), chosen.face_model, models, settings}, {}};
+        *detector = new agepred_detector{{onnx::Runtime::open(chosen.onnxruntime_path), settings, models}, {}};
     });
 }
 
@@ -241,9 +248,9 @@ agepred_status agepred_estimator_create(const agepred_options *options, agepred_
         require(!path_or_empty(chosen.age_model).empty(), "an estimator needs an age model");
         const onnx::ModelSettings models = model_settings(chosen);
         const DetectorSettings settings = detector_settings(chosen);
-        *estimator = new agepred_estimator{{onnx::Runtime::open(chosen.onnxruntime_path), chosen.age_model,
-                                            path_or_empty(chosen.face_model), models, settings, interval_level(chosen)},
-                                           {}};
+        *estimator = new agepred_estimator{
+            {onnx::Runtime::open(chosen.onnxruntime_path), chosen.age_model, settings, models, interval_level(chosen)},
+            {}};
     });
 }
 

@@ -1,6 +1,8 @@
 #include "contract.hpp"
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <string_view>
 
 #include "status.hpp"
@@ -30,6 +32,10 @@ template <class Number> Number number(const char *key, std::string_view text, Nu
     return value;
 }
 
+template <class Number> Number number(const MetadataLookup &lookup, const char *key, Number low, Number high) {
+    return number<Number>(key, required(lookup, key), low, high);
+}
+
 // The parts of a text between separators; an empty text has one empty part.
 std::vector<std::string_view> split(std::string_view text, char separator) {
     std::vector<std::string_view> parts;
@@ -57,6 +63,10 @@ Points read_points(const char *key, std::string_view text) {
         points[2 * i] = number(key, coordinates[0], -1.0F, 2.0F);
         points[2 * i + 1] = number(key, coordinates[1], -1.0F, 2.0F);
     }
+    // The right eye and the left corner of the mouth: where even they coincide, nothing can be cut by these points.
+    if (std::hypot(points[0] - points[8], points[1] - points[9]) < 0.01F) {
+        refuse(key, "puts the points in one place");
+    }
     return points;
 }
 
@@ -76,26 +86,50 @@ std::vector<AgeGroup> read_groups(const char *key, std::string_view text) {
     return groups;
 }
 
-} // namespace
-
-AgeContract read_age_contract(const MetadataLookup &lookup) {
+void read_common(const MetadataLookup &lookup, const std::string &task, ModelContract &contract) {
     if (const std::string format = required(lookup, "agepred.format"); format != "1") {
         refuse("agepred.format", "is " + format + ": this release reads format 1; a newer one is needed");
     }
-    if (const std::string task = required(lookup, "agepred.task"); task != "age") {
-        refuse("agepred.task", "is " + task + ", not age");
+    if (const std::string named = required(lookup, "agepred.task"); named != task) {
+        refuse("agepred.task", "is " + named + ", not " + task);
     }
-    AgeContract contract;
     contract.version = required(lookup, "agepred.version");
     required(lookup, "agepred.record"); // not used here; without it a model's origin cannot be told
-    contract.int8_exact = number("agepred.exact", required(lookup, "agepred.exact"), 0, 1) == 1;
+    contract.int8_exact = number(lookup, "agepred.exact", 0, 1) == 1;
+}
+
+void read_crop(const MetadataLookup &lookup, CropContract &contract) {
     contract.crop_points = read_points("agepred.crop.points", required(lookup, "agepred.crop.points"));
     contract.crop_detector = required(lookup, "agepred.crop.detector");
-    contract.first_age = number("agepred.age.first", required(lookup, "agepred.age.first"), 0, 1000);
-    contract.temperature = number("agepred.temperature", required(lookup, "agepred.temperature"), 0.01F, 100.0F);
+}
+
+} // namespace
+
+AgeContract read_age_contract(const MetadataLookup &lookup) {
+    AgeContract contract;
+    read_common(lookup, "age", contract);
+    read_crop(lookup, contract);
+    contract.first_age = number(lookup, "agepred.age.first", 0, 1000);
+    contract.temperature = number(lookup, "agepred.temperature", 0.01F, 100.0F);
     contract.groups = read_groups("agepred.groups", required(lookup, "agepred.groups"));
     constexpr const char *level = "agepred.interval.level";
     contract.interval_level = number(level, lookup(level).value_or("0.8"), min_interval_level, max_interval_level);
+    return contract;
+}
+
+FaceContract read_face_contract(const MetadataLookup &lookup) {
+    FaceContract contract;
+    read_common(lookup, "face", contract);
+    contract.min_score = number(lookup, "agepred.face.min_score", 0.01F, 0.99F);
+    contract.smallest = number(lookup, "agepred.face.smallest", 4.0F, 256.0F);
+    contract.largest = number(lookup, "agepred.face.largest", std::max(64.0F, contract.smallest), 4096.0F);
+    return contract;
+}
+
+CropContract read_points_contract(const MetadataLookup &lookup) {
+    CropContract contract;
+    read_common(lookup, "points", contract);
+    read_crop(lookup, contract);
     return contract;
 }
 

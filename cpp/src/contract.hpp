@@ -1,4 +1,4 @@
-// What an age model's file says of itself: the metadata keys of docs/model_contract.md, read and checked.
+// What a model's file says of itself: the metadata keys of docs/model_contract.md, read and checked.
 #pragma once
 
 #include <functional>
@@ -14,21 +14,37 @@ namespace agepred::core {
 inline constexpr float min_interval_level = 0.01F;
 inline constexpr float max_interval_level = 0.999F;
 
-struct AgeContract {
+// What every file says.
+struct ModelContract {
     std::string version;
+    bool int8_exact;
+};
+
+// What a model says that sees crops of faces. A refiner of the five points says no more.
+struct CropContract : ModelContract {
     std::string crop_detector;
     Points crop_points;
-    bool int8_exact;
+};
+
+struct AgeContract : CropContract {
     int first_age;
     float temperature;
     float interval_level;
     std::vector<AgeGroup> groups;
 };
 
+struct FaceContract : ModelContract {
+    float min_score; // from which a box is called a face
+    float smallest;  // side, in pixels of the network's input, of the smallest face that is found reliably
+    float largest;   // side up to which a face is seen whole
+};
+
 // Looks a metadata key up; nothing where the file lacks it.
 using MetadataLookup = std::function<std::optional<std::string>(const char *key)>;
 
-// Reads the keys of an age model. Throws Error(INVALID_MODEL) that names the key that is missing or wrong.
+// Read the keys of a model of that task. Throw Error(INVALID_MODEL) that names the key that is missing or wrong.
 AgeContract read_age_contract(const MetadataLookup &lookup);
+FaceContract read_face_contract(const MetadataLookup &lookup);
+CropContract read_points_contract(const MetadataLookup &lookup);
 
 } // namespace agepred::core

@@ -1,36 +1,44 @@
 // Pictures to faces.
 #pragma once
 
-#include <array>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "faces.hpp"
+#include "face_model.hpp"
 #include "image.hpp"
 #include "kernels/shrink.hpp"
-#include "onnx/model.hpp"
+#include "points_model.hpp"
 
 namespace agepred::core {
 
 struct DetectorSettings {
-    float min_score = 0.6F; // low enough for faces that fill a chip cut tight, which YuNet is less sure of
-    int max_side = 640;     // pixels; what YuNet was trained at
+    std::string face_model;
+    std::string points_model; // empty: the points stay those of the face model
+    float min_score = 0;      // 0: the face model's own
+    int max_side = 640;       // pixels; what YuNet was trained at
+    float smallest_face =
+        0; // pixels of the picture: the network's input is made no larger than such a face needs; 0: off
 };
 
 class Detector {
   public:
     // Memory that calls reuse, so that a warm detector allocates nothing of its own. One a thread.
     struct Workspace {
-        std::vector<float> input;
+        std::vector<std::uint8_t> bytes; // the network's input, in one type or the other
+        std::vector<float> floats;
         std::vector<kernels::Span> columns;
+        std::vector<float> row;
         std::vector<Face> faces; // the answer of detect()
         std::vector<Face> fine;  // what the first of two looks found
+        PointsModel::Workspace points;
     };
 
-    // Throws Error(INVALID_MODEL) for a file that is no face model.
-    Detector(std::shared_ptr<const onnx::Runtime> runtime, const std::string &path,
-             const onnx::ModelSettings &model_settings, const DetectorSettings &settings);
+    // Throws Error(INVALID_MODEL) for a file that is no face model, or no points model.
+    Detector(const std::shared_ptr<const onnx::Runtime> &runtime, const DetectorSettings &settings,
+             const onnx::ModelSettings &model_settings);
 
     // Fills workspace.faces, in pixels of the picture, largest box first. Throws Error(INFERENCE_FAILED).
     // Looks twice where the first look found nothing or a very large face: then also from further away, with a border
@@ -38,16 +46,17 @@ class Detector {
     void detect(const ImageView &image, Workspace &workspace) const;
 
   private:
-    // How a picture is laid into the network's input: shrunk to a longer side of at most max_side and surrounded by
-    // a border of the picture's outermost pixels, as wide as this share of each side.
+    // How a picture is laid into the network's input: scaled and surrounded by a border of the picture's outermost
+    // pixels, as wide as this share of each side.
     struct Look {
-        int max_side;
+        double scale; // at most 1
         double border;
     };
+    [[nodiscard]] double scale_for(const ImageView &image) const;
     void look(const ImageView &image, const Look &look, Workspace &workspace) const;
 
-    onnx::Model model_;
-    std::array<std::size_t, 12> outputs_; // indices of cls, obj, bbox, kps, each at strides 8, 16, 32
+    FaceModel face_model_;
+    std::optional<PointsModel> points_model_;
     DetectorSettings settings_;
 };
 

@@ -5,11 +5,11 @@
 namespace agepred::core {
 
 Estimator::Estimator(const std::shared_ptr<const onnx::Runtime> &runtime, const std::string &age_model,
-                     const std::string &face_model, const onnx::ModelSettings &model_settings,
-                     const DetectorSettings &detector_settings, float interval_level)
+                     const DetectorSettings &detector_settings, const onnx::ModelSettings &model_settings,
+                     float interval_level)
     : age_model_(runtime, age_model, model_settings, interval_level) {
-    if (!face_model.empty()) {
-        detector_.emplace(runtime, face_model, model_settings, detector_settings);
+    if (!detector_settings.face_model.empty()) {
+        detector_.emplace(runtime, detector_settings, model_settings);
     }
 }
 

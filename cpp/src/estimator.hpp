@@ -20,10 +20,10 @@ class Estimator {
         std::vector<Estimate> estimates;
     };
 
-    // face_model may be empty: then only single crops can be estimated. interval_level: as in AgeModel.
+    // The detector's face model may be empty: then only single crops can be estimated. interval_level: as in AgeModel.
     Estimator(const std::shared_ptr<const onnx::Runtime> &runtime, const std::string &age_model,
-              const std::string &face_model, const onnx::ModelSettings &model_settings,
-              const DetectorSettings &detector_settings, float interval_level);
+              const DetectorSettings &detector_settings, const onnx::ModelSettings &model_settings,
+              float interval_level);
 
     [[nodiscard]] const AgeModel &age_model() const { return age_model_; }
 

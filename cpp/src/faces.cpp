@@ -27,6 +27,32 @@ bool plausible(const Face &face) {
     return std::hypot(face.points[0] - face.points[8], face.points[1] - face.points[9]) >= 1.0F;
 }
 
+float score_of(const Grid &grid, std::size_t cell) {
+    const float score = std::clamp(grid.score[cell], 0.0F, 1.0F);
+    return grid.objectness.empty() ? score : std::sqrt(score * std::clamp(grid.objectness[cell], 0.0F, 1.0F));
+}
+
+// What the cell at (column, row) says.
+Face face_at(const Grid &grid, std::size_t cell, float column, float row, float score) {
+    const auto number = [&](std::span<const float> numbers, std::size_t channel) {
+        return grid.planes ? numbers[channel * grid.cells() + cell]
+                           : numbers[cell * (numbers.size() / grid.cells()) + channel];
+    };
+    const auto stride = static_cast<float>(grid.stride);
+    Face face{};
+    face.score = score;
+    // Center within the grid and logarithms of the sizes, in strides.
+    face.width = std::exp(number(grid.box, 2)) * stride;
+    face.height = std::exp(number(grid.box, 3)) * stride;
+    face.x = (column + number(grid.box, 0)) * stride - face.width / 2;
+    face.y = (row + number(grid.box, 1)) * stride - face.height / 2;
+    for (std::size_t i = 0; i < face.points.size(); i += 2) {
+        face.points[i] = (column + number(grid.points, i)) * stride;
+        face.points[i + 1] = (row + number(grid.points, i + 1)) * stride;
+    }
+    return face;
+}
+
 float common_area(const Face &one, const Face &other) {
     const float width = std::min(one.x + one.width, other.x + other.width) - std::max(one.x, other.x);
     const float height = std::min(one.y + one.height, other.y + other.height) - std::max(one.y, other.y);
@@ -35,36 +61,22 @@ float common_area(const Face &one, const Face &other) {
 
 } // namespace
 
-bool YuNetGrid::complete() const {
-    const std::size_t cells = static_cast<std::size_t>(columns) * static_cast<std::size_t>(rows);
-    return cls.size() == cells && obj.size() == cells && box.size() == 4 * cells && points.size() == 10 * cells;
+std::size_t Grid::cells() const { return static_cast<std::size_t>(columns) * static_cast<std::size_t>(rows); }
+
+bool Grid::complete() const {
+    return score.size() == cells() && (objectness.empty() || objectness.size() == cells()) &&
+           box.size() == 4 * cells() && points.size() == 10 * cells();
 }
 
-void decode(const YuNetGrid &grid, float min_score, std::vector<Face> &faces) {
-    const auto stride = static_cast<float>(grid.stride);
+void decode(const Grid &grid, float min_score, std::vector<Face> &faces) {
+    std::size_t cell = 0;
     for (int row = 0; row < grid.rows; ++row) {
-        for (int column = 0; column < grid.columns; ++column) {
-            const std::size_t cell = static_cast<std::size_t>(row) * static_cast<std::size_t>(grid.columns) +
-                                     static_cast<std::size_t>(column);
-            const float score =
-                std::sqrt(std::clamp(grid.cls[cell], 0.0F, 1.0F) * std::clamp(grid.obj[cell], 0.0F, 1.0F));
+        for (int column = 0; column < grid.columns; ++column, ++cell) {
+            const float score = score_of(grid, cell);
             if (!(score >= min_score)) { // also passes over NaN
                 continue;
             }
-            const float *box = &grid.box[4 * cell]; // center within the grid, logarithms of the sizes, in strides
-            const float *offsets = &grid.points[10 * cell];
-            const auto x = static_cast<float>(column);
-            const auto y = static_cast<float>(row);
-            Face face{};
-            face.score = score;
-            face.width = std::exp(box[2]) * stride;
-            face.height = std::exp(box[3]) * stride;
-            face.x = (x + box[0]) * stride - face.width / 2;
-            face.y = (y + box[1]) * stride - face.height / 2;
-            for (std::size_t i = 0; i < face.points.size(); i += 2) {
-                face.points[i] = (x + offsets[i]) * stride;
-                face.points[i + 1] = (y + offsets[i + 1]) * stride;
-            }
+            const Face face = face_at(grid, cell, static_cast<float>(column), static_cast<float>(row), score);
             if (plausible(face)) {
                 faces.push_back(face);
             }

@@ -14,24 +14,27 @@ struct Face {
     Points points;             // in pixels
 };
 
-// What YuNet (Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", 2023) says on one grid: a cell every
-// `stride` pixels, row by row, with a class score, an objectness, four numbers of a box and ten of the points.
-struct YuNetGrid {
+// What a network says on one grid: for a cell every `stride` pixels, row by row, a score, four numbers of a box and ten
+// of the points, as docs/model_contract.md has them. The shape is YuNet's (Wu et al., "YuNet: A Tiny Millisecond-level
+// Face Detector", 2023), whose files hold the numbers of a cell side by side; ours hold a plane for each number.
+struct Grid {
     int stride;
     int columns;
     int rows;
-    std::span<const float> cls;
-    std::span<const float> obj;
+    bool planes;
+    std::span<const float> score;
+    std::span<const float> objectness; // YuNet's: the score is the root of the product; empty: the score stands alone
     std::span<const float> box;
     std::span<const float> points;
 
+    [[nodiscard]] std::size_t cells() const;
     // Whether every span has as many numbers as the grid has cells.
     [[nodiscard]] bool complete() const;
 };
 
 // Appends the cells whose score reaches min_score, in pixels of the network's input. Cells with numbers that are
 // not finite are passed over. The grid must be complete.
-void decode(const YuNetGrid &grid, float min_score, std::vector<Face> &faces);
+void decode(const Grid &grid, float min_score, std::vector<Face> &faces);
 
 // Intersection over union of two boxes, 0 to 1.
 float overlap(const Face &one, const Face &other);

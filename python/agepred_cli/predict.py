@@ -34,11 +34,18 @@ def predict(  # noqa: PLR0917 - Typer reads the parameters by name
     face_model: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Face detector (or: AGEPRED_FACE_MODEL).")
     ] = None,
+    points_model: Annotated[
+        str | None, typer.Option(metavar="FILE", help='Refiner of the five points; "none" leaves the detector\'s.')
+    ] = None,
+    smallest_face: Annotated[
+        float | None,
+        typer.Option(metavar="PIXELS", min=1, max=65535, help="Height of the smallest face wanted; larger is faster."),
+    ] = None,
     threads: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Threads of each model's run.")] = 1,
     min_score: Annotated[
-        float,
+        float | None,
         typer.Option(metavar="SCORE", min=0.01, max=1.0, help="Leave out faces that are less sure than this."),
-    ] = 0.6,
+    ] = None,
 ) -> None:
     """Tell how old the faces in photographs are.
 
@@ -48,7 +55,14 @@ def predict(  # noqa: PLR0917 - Typer reads the parameters by name
         if save is not None:
             annotated.make_folder(save)
         agepred_edge.find_face_model(face_model)
-        estimator = AgeEstimator(model, face_model=face_model, threads=threads, min_score=min_score)
+        estimator = AgeEstimator(
+            model,
+            face_model=face_model,
+            points_model=points_model,
+            threads=threads,
+            min_score=min_score,
+            smallest_face=smallest_face,
+        )
     outcomes: list[Outcome] = []
     taken = {annotated.identity(photo) for photo in photos}
     for photo in photos:

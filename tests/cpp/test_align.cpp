@@ -47,7 +47,13 @@ void test_recovers_the_similarity() {
     for (const double angle : {0.0, 0.3, -1.2, 3.0}) {
         for (const double scale : {20.0, 40.0, 60.0}) {
             std::vector<std::uint8_t> crop(3 * side * side);
-            align(view(&ramp.image), moved(scale, angle, 100, 100), default_targets, side, crop.data());
+            const Points points = moved(scale, angle, 100, 100);
+            const Similarity found = align(view(&ramp.image), points, default_targets, side, crop.data());
+            CHECK(check::near(found.scale(), scale, 1e-4));
+            const Points back = found.apply(default_targets);
+            for (std::size_t i = 0; i < points.size(); ++i) {
+                CHECK(check::near(back[i], points[i], 1e-3));
+            }
             for (const int u : {0, 7, 39}) {
                 for (const int v : {0, 20, 39}) {
                     const double cu = (u + 0.5) / side * scale;

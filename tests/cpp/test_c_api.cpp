@@ -1,6 +1,7 @@
 // The C ABI with real models: answers, errors, buffers, threads. Ends with 77 (skipped) where no models are named.
 #include "agepred/agepred.h"
 
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
@@ -53,12 +54,31 @@ void test_creation(const char *age_model, const char *face_model) {
         options.min_score = score;
         CHECK(create(options, message) == AGEPRED_INVALID_ARGUMENT);
     }
+    for (const float height : {-1.0F, 65536.0F, std::numeric_limits<float>::quiet_NaN()}) {
+        options = good;
+        options.smallest_face = height;
+        CHECK(create(options, message) == AGEPRED_INVALID_ARGUMENT &&
+              message.find("smallest_face") != std::string::npos);
+    }
+    options = good;
+    options.points_model = "";
+    CHECK(create(options, message) == AGEPRED_OK);
+    options.points_model = age_model;
+    CHECK(create(options, message) == AGEPRED_INVALID_MODEL &&
+          message.find("agepred.task is age, not points") != std::string::npos);
+    // Of a caller of 0.1.0, whose struct ended before these members: what lies there is not ours to read.
+    options.struct_size = offsetof(agepred_options, points_model);
+    options.smallest_face = -1;
+    CHECK(create(options, message) == AGEPRED_OK);
+    --options.struct_size;
+    CHECK(create(options, message) == AGEPRED_INVALID_ARGUMENT);
     options = good;
     options.age_model = face_model; // an ONNX file, but not of an age model
     CHECK(create(options, message) == AGEPRED_INVALID_MODEL && message.find("agepred.format") != std::string::npos);
     options = good;
     options.face_model = age_model;
-    CHECK(create(options, message) == AGEPRED_INVALID_MODEL && message.find("cls_8") != std::string::npos);
+    CHECK(create(options, message) == AGEPRED_INVALID_MODEL &&
+          message.find("agepred.task is age, not face") != std::string::npos);
     options = good;
     options.age_model = "no/such/model.onnx";
     CHECK(create(options, message) == AGEPRED_FILE_NOT_FOUND && message.find(options.age_model) != std::string::npos);

@@ -8,31 +8,16 @@
 
 #include "agepred/agepred.h"
 #include "check.hpp"
+#include "protobuf.hpp"
 #include "status.hpp"
 
 using namespace agepred::core;
-using Bytes = std::vector<std::uint8_t>;
+using protobuf::Bytes;
+using protobuf::field;
+using protobuf::varint;
+using protobuf::operator+;
 
 namespace {
-
-Bytes varint(std::uint64_t value) {
-    Bytes bytes;
-    for (; value > 0x7F; value >>= 7) {
-        bytes.push_back(static_cast<std::uint8_t>(value | 0x80U));
-    }
-    bytes.push_back(static_cast<std::uint8_t>(value));
-    return bytes;
-}
-
-Bytes operator+(Bytes one, const Bytes &other) {
-    one.insert(one.end(), other.begin(), other.end());
-    return one;
-}
-
-// A length-delimited field of a protocol buffer.
-Bytes field(std::uint64_t number, const Bytes &content) {
-    return varint(number << 3 | 2) + varint(content.size()) + content;
-}
 
 const Bytes external_location = varint(14 << 3) + varint(1);
 const Bytes external_key = field(13, {1, 2, 3});

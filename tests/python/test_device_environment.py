@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agepred_edge import AgeEstimator
+from agepred_edge.model_files import FACE_MODEL
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,6 +66,31 @@ except ImportError as error:
     assert "pip install 'agepred-edge[cli]'" in run(device_python, script).stdout
 
 
+released = (ROOT / "models" / FACE_MODEL / "int8.onnx").is_file()
+
+
+@pytest.mark.skipif(not released, reason=f"{FACE_MODEL} is not released yet")
+def test_detector_and_refiner_of_the_wheel(device_python: Path, hopper, tmp_path: Path) -> None:
+    """Nothing named, nothing beside the wheel: its own detector and its own refiner."""
+    import numpy as np
+
+    np.save(tmp_path / "hopper.npy", hopper)
+    script = f"""
+import numpy
+from agepred_edge import AgeEstimator
+estimator = AgeEstimator()
+print(estimator.face_model, estimator.points_model, sep="\\n")
+print(len(estimator.predict(numpy.load({str(tmp_path / "hopper.npy")!r}), pixel_format="RGB")))
+"""
+    done = run(device_python, script, AGEPRED_FACE_MODEL="")
+    assert done.returncode == 0, done.stderr
+    face_model, points_model, count = done.stdout.split()
+    assert "site-packages" in face_model
+    assert points_model.endswith(f"{FACE_MODEL}/points_int8.onnx")
+    assert count == "1"
+
+
+@pytest.mark.skipif(released, reason="the wheel has a detector")
 def test_no_detector_in_the_wheel(device_python: Path) -> None:
     script = """
 import numpy

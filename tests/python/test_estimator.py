@@ -10,11 +10,13 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
+from tiny_models import points_model
 
 from agepred_edge import (
     DEFAULT_POINTS,
     AgeEstimator,
     DetectorMissingError,
+    FaceDetector,
     ModelError,
     RuntimeMissingError,
     default_age_model,
@@ -160,8 +162,10 @@ def test_model_without_a_key_is_refused_by_its_name(int8_model: Path, tmp_path: 
 def test_model_of_another_kind(yunet: Path, int8_model: Path) -> None:
     with pytest.raises(ModelError, match=r"agepred\.format"):
         AgeEstimator(yunet)
-    with pytest.raises(ModelError, match="cls_8"):
+    with pytest.raises(ModelError, match=r"agepred\.task is age, not face"):
         AgeEstimator(face_model=int8_model)
+    with pytest.raises(ModelError, match=r"agepred\.task is age, not points"):
+        AgeEstimator(face_model=yunet, points_model=int8_model)
 
 
 def test_damaged_model(int8_model: Path, tmp_path: Path) -> None:
@@ -211,20 +215,18 @@ def test_detector_of_one_size_is_refused(yunet: Path, tmp_path: Path) -> None:
         AgeEstimator(face_model=tmp_path / "fixed.onnx")
 
 
-def test_missing_detector(monkeypatch: pytest.MonkeyPatch, hopper: NDArray[np.uint8]) -> None:
+def test_missing_detector(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hopper: NDArray[np.uint8]) -> None:
     """Says which file, where its authors publish it, and how to name it; crops can be estimated all the same."""
+    (tmp_path / default_age_model().name).symlink_to(default_age_model())  # and nothing else
     monkeypatch.delenv("AGEPRED_FACE_MODEL", raising=False)
     monkeypatch.setattr("agepred_edge.model_files._PACKAGE", Path("/nowhere/at/all"))
-    monkeypatch.setattr("agepred_edge.model_files._model_roots", lambda: [default_age_model_root])
+    monkeypatch.setattr("agepred_edge.model_files._model_roots", lambda: [tmp_path])
     estimator = AgeEstimator()
     with pytest.raises(
         DetectorMissingError, match=r"yunet_n_dynamic\.onnx.*libfacedetection\.train.*AGEPRED_FACE_MODEL"
     ):
         estimator.predict(hopper, pixel_format="RGB")
     assert 0 <= estimator.predict_crop(np.zeros((112, 112, 3), np.uint8)).age <= 116
-
-
-default_age_model_root = default_age_model().parent
 
 
 def test_named_detector(
@@ -236,6 +238,22 @@ def test_named_detector(
     monkeypatch.setenv("AGEPRED_FACE_MODEL", str(tmp_path / "gone.onnx"))
     with pytest.raises(FileNotFoundError, match=r"gone\.onnx"):
         AgeEstimator()
+
+
+def test_packaged_detector_and_refiner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, yunet: Path) -> None:
+    """Used where nothing is named, the refiner also beside a face model that is named; "none" turns it off."""
+    folder = tmp_path / "face_detector-0.1.0"
+    folder.mkdir()
+    shutil.copy(yunet, folder / "int8.onnx")
+    points_model(folder / "points_int8.onnx", DEFAULT_POINTS)
+    monkeypatch.delenv("AGEPRED_FACE_MODEL", raising=False)
+    monkeypatch.setattr("agepred_edge.model_files._model_roots", lambda: [tmp_path])
+    detector = FaceDetector()
+    assert (detector.face_model, detector.points_model) == (folder / "int8.onnx", folder / "points_int8.onnx")
+    assert FaceDetector(yunet).points_model == folder / "points_int8.onnx"
+    assert FaceDetector(yunet, points_model="none").points_model is None
+    with pytest.raises(FileNotFoundError, match=r"gone\.onnx"):
+        FaceDetector(points_model=tmp_path / "gone.onnx")
 
 
 def test_missing_runtime(monkeypatch: pytest.MonkeyPatch) -> None:

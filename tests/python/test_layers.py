@@ -19,8 +19,8 @@ DEVICE_PACKAGES = {"numpy"}
 # design: "one concept a file pair; each may use only those before it".
 CORE_ORDER = [
     "status", "cpu", "image", "kernels/crop", "kernels/shrink", "onnx/api", "onnx/runtime", "onnx/model_file",
-    "onnx/model", "align", "distribution", "contract", "faces", "detector", "age_model", "estimator", "workspaces",
-    "c_api",
+    "onnx/model", "align", "distribution", "contract", "signature", "faces", "face_model", "points_model", "detector",
+    "age_model", "estimator", "workspaces", "c_api",
 ]  # fmt: skip
 
 

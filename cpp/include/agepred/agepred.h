@@ -122,10 +122,14 @@ typedef struct agepred_options {
     int32_t threads;              /* of each model's run, 1 to 64; 0: 1 */
     int32_t allow_spinning;       /* not 0: waiting threads spin, faster in a hot loop, costly beside other work */
     int32_t disable_arena;        /* not 0: less memory kept between calls, slower calls */
-    float min_score;              /* faces below it are left out, 0 to 1; 0: 0.6 */
+    float min_score;              /* faces below it are left out, 0 to 1; 0: the face model's own, 0.6 for YuNet */
     int32_t max_side;             /* the detector sees a larger picture shrunk to this longer side in pixels,
                                      32 to 4096; 0: 640 */
     float interval_level;         /* probability that intervals shall hold, 0.01 to 0.999; 0: the model's own */
+    const char *points_model;     /* path of an ONNX file that refines the detector's five points; NULL or "": none */
+    float smallest_face;          /* height in pixels of the picture of the smallest face that must be found, up to
+                                     65535: the larger, the further a picture is shrunk for the detector, and the
+                                     faster that is; 0: any that max_side lets it see */
 } agepred_options;
 
 /* ------------------------------------------------------------------------------------ face detector */
@@ -134,13 +138,14 @@ typedef struct agepred_options {
 typedef struct agepred_detection {
     size_t struct_size;
     float x, y, width, height;
-    float score; /* 0 to 1 */
-    float points[10];
+    float score;      /* 0 to 1 */
+    float points[10]; /* of the points model, if there is one */
 } agepred_detection;
 
 typedef struct agepred_detector agepred_detector;
 
-/* Loads a face model. *detector is the caller's until agepred_detector_free. */
+/* Loads a face model and, where options name one, a points model. *detector is the caller's until
+ * agepred_detector_free. */
 AGEPRED_API agepred_status agepred_detector_create(const agepred_options *options, agepred_detector **detector,
                                                    agepred_error *error);
 
@@ -208,7 +213,7 @@ typedef struct agepred_estimator_info {
 
 typedef struct agepred_estimator agepred_estimator;
 
-/* Loads an age model and, where options name one, a face model. *estimator is the caller's until
+/* Loads an age model and, where options name them, a face model and a points model. *estimator is the caller's until
  * agepred_estimator_free. */
 AGEPRED_API agepred_status agepred_estimator_create(const agepred_options *options, agepred_estimator **estimator,
                                                     agepred_error *error);

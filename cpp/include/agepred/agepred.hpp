@@ -57,11 +57,13 @@ template <class Result, class Fill> std::vector<Result> collect(Fill fill) {
 } // namespace detail
 
 // Options with their size set; the rest is for the caller to fill.
-inline agepred_options options(const char *age_model = nullptr, const char *face_model = nullptr) {
+inline agepred_options options(const char *age_model = nullptr, const char *face_model = nullptr,
+                               const char *points_model = nullptr) {
     agepred_options result{};
     result.struct_size = sizeof result;
     result.age_model = age_model;
     result.face_model = face_model;
+    result.points_model = points_model;
     return result;
 }
 
@@ -112,8 +114,8 @@ class Estimator {
         detail::call(agepred_estimator_create, &options, &handle);
         handle_.reset(handle);
     }
-    Estimator(const std::string &age_model, const std::string &face_model)
-        : Estimator(options(age_model.c_str(), face_model.c_str())) {}
+    Estimator(const std::string &age_model, const std::string &face_model, const std::string &points_model = {})
+        : Estimator(options(age_model.c_str(), face_model.c_str(), points_model.c_str())) {}
 
     [[nodiscard]] agepred_estimator_info info() const {
         agepred_estimator_info info{};

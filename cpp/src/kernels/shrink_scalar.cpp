@@ -1,23 +1,85 @@
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "kernels/shrink.hpp"
 
 namespace agepred::core::kernels {
 namespace {
 
-// Sum of one channel over a span of one row.
-float sum_span(const std::uint8_t *row, const Span &span, int pixel_bytes, int channel) {
-    const float sum = span.first_share * static_cast<float>(row[span.first * pixel_bytes + channel]);
-    if (span.last == span.first) {
-        return sum;
+// PixelBytes is a constant for the compiler's sake: it makes of each loop one for pixels of that size.
+template <int PixelBytes, class Pixel> void copy(const ShrinkSource &source, const ShrinkTarget<Pixel> &target) {
+    const std::ptrdiff_t first = source.channels[0];
+    const std::ptrdiff_t second = source.channels[1];
+    const std::ptrdiff_t third = source.channels[2];
+    for (int y = 0; y < target.height; ++y) {
+        const std::uint8_t *pixel = source.pixels + y * source.stride;
+        Pixel *one = target.planes[0] + y * target.stride;
+        Pixel *two = target.planes[1] + y * target.stride;
+        Pixel *three = target.planes[2] + y * target.stride;
+        for (int x = 0; x < target.width; ++x, pixel += PixelBytes) {
+            one[x] = pixel[first];
+            two[x] = pixel[second];
+            three[x] = pixel[third];
+        }
     }
-    unsigned whole = 0; // exact: a row has at most 65535 pixels of at most 255
+}
+
+// The source's rows that an output row covers, summed byte by byte, each by its share.
+void sum_rows(const ShrinkSource &source, const Span &rows, float *sums) {
+    const std::ptrdiff_t bytes = std::ptrdiff_t{source.width} * source.pixel_bytes;
+    std::fill_n(sums, bytes, 0.0F);
+    for (int y = rows.first; y <= rows.last; ++y) {
+        float share = y == rows.last ? rows.last_share : 1.0F;
+        if (y == rows.first) {
+            share = rows.first_share; // also where the first is the last
+        }
+        const std::uint8_t *row = source.pixels + y * source.stride;
+        for (std::ptrdiff_t i = 0; i < bytes; ++i) {
+            sums[i] += share * static_cast<float>(row[i]);
+        }
+    }
+}
+
+// Sum of one channel over a span of such sums.
+template <int PixelBytes> float sum_span(const float *row, const Span &span, int channel) {
+    float sum = span.first_share * row[span.first * PixelBytes + channel];
     for (int x = span.first + 1; x < span.last; ++x) {
-        whole += row[x * pixel_bytes + channel];
+        sum += row[x * PixelBytes + channel];
     }
-    return sum + static_cast<float>(whole) +
-           span.last_share * static_cast<float>(row[span.last * pixel_bytes + channel]);
+    return span.last == span.first ? sum : sum + span.last_share * row[span.last * PixelBytes + channel];
+}
+
+template <class Pixel> Pixel rounded(float value) {
+    if constexpr (std::is_same_v<Pixel, std::uint8_t>) {
+        return static_cast<std::uint8_t>(
+            std::min(value + 0.5F, 255.0F)); // a sum of shares may exceed one by a rounding
+    } else {
+        return value;
+    }
+}
+
+template <int PixelBytes, class Pixel> void shrink(const ShrinkSource &source, const ShrinkTarget<Pixel> &target) {
+    if (target.width == source.width && target.height == source.height) {
+        copy<PixelBytes>(source, target);
+        return;
+    }
+    const double scale_x = static_cast<double>(source.width) / target.width;
+    const double scale_y = static_cast<double>(source.height) / target.height;
+    const auto weight = static_cast<float>(1.0 / (scale_x * scale_y));
+    for (int x = 0; x < target.width; ++x) {
+        target.columns[x] = cover(x, scale_x, source.width);
+    }
+    for (int y = 0; y < target.height; ++y) {
+        sum_rows(source, cover(y, scale_y, source.height), target.row);
+        for (int c = 0; c < 3; ++c) {
+            Pixel *row = target.planes[c] + y * target.stride;
+            for (int x = 0; x < target.width; ++x) {
+                const float sum = sum_span<PixelBytes>(target.row, target.columns[x], source.channels[c]);
+                row[x] = rounded<Pixel>(weight * sum);
+            }
+        }
+    }
 }
 
 } // namespace
@@ -34,32 +96,18 @@ Span cover(int index, double scale, int size) {
     return {first, last, static_cast<float>(first + 1 - low), static_cast<float>(high - last)};
 }
 
-void shrink_scalar(const ShrinkSource &source, const ShrinkTarget &target) {
-    const double scale_x = static_cast<double>(source.width) / target.width;
-    const double scale_y = static_cast<double>(source.height) / target.height;
-    const auto weight = static_cast<float>(1.0 / (scale_x * scale_y));
-    for (int x = 0; x < target.width; ++x) {
-        target.columns[x] = cover(x, scale_x, source.width);
-    }
-    for (int y = 0; y < target.height; ++y) {
-        const Span rows = cover(y, scale_y, source.height);
-        for (float *plane : target.planes) {
-            std::fill_n(plane + y * target.stride, target.width, 0.0F);
-        }
-        for (int sy = rows.first; sy <= rows.last; ++sy) {
-            float share = sy == rows.last ? rows.last_share : 1.0F;
-            if (sy == rows.first) {
-                share = rows.first_share; // also where the first is the last
-            }
-            const std::uint8_t *row = source.pixels + sy * source.stride;
-            for (int x = 0; x < target.width; ++x) {
-                for (int c = 0; c < 3; ++c) {
-                    target.planes[c][y * target.stride + x] +=
-                        share * weight * sum_span(row, target.columns[x], source.pixel_bytes, source.channels[c]);
-                }
-            }
-        }
+template <class Pixel> void shrink_scalar(const ShrinkSource &source, const ShrinkTarget<Pixel> &target) {
+    switch (source.pixel_bytes) {
+    case 1:
+        return shrink<1>(source, target);
+    case 3:
+        return shrink<3>(source, target);
+    default:
+        return shrink<4>(source, target);
     }
 }
+
+template void shrink_scalar(const ShrinkSource &source, const ShrinkTarget<float> &target);
+template void shrink_scalar(const ShrinkSource &source, const ShrinkTarget<std::uint8_t> &target);
 
 } // namespace agepred::core::kernels
