@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from agepred_cli import data, evaluate, export, predict, quantize, release, train, version
+from agepred_cli import (
+    data,
+    eval_detector,
+    evaluate,
+    export,
+    label_faces,
+    predict,
+    quantize,
+    release,
+    release_detector,
+    train,
+    train_detector,
+    version,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,4 +56,10 @@ app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=quantize.EXAMPLES)(quantize.quantize)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
+app.command("label-faces", epilog=label_faces.EXAMPLES)(label_faces.label_faces)
+app.command("train-detector", epilog=train_detector.DETECTOR_EXAMPLES)(train_detector.train_detector)
+app.command("train-refiner", epilog=train_detector.REFINER_EXAMPLES)(train_detector.train_refiner)
+app.command("eval-detector", epilog=eval_detector.EXAMPLES)(eval_detector.eval_detector)
+app.command("export-detector", epilog=release_detector.EXPORT_EXAMPLES)(release_detector.export_detector)
+app.command("release-detector", epilog=release_detector.RELEASE_EXAMPLES)(release_detector.release_detector)
 app.command(epilog=release.EXAMPLES)(release.release)

@@ -40,7 +40,7 @@ def data(source: Source, faces: FacesCache = None) -> None:
         from agepred_train.recipes import first_light  # noqa: PLC0415
     collection = open_source(source)
     with reported(ValueError):
-        found = prepare.prepare(collection, agepred_edge.find_face_model(None), cache_of(source, faces))
+        found = prepare.prepare(collection, agepred_edge.FaceDetector(), cache_of(source, faces))
         _, cleaning = prepare.clean(collection, found, first_light().min_face_side)
     for split in ("train", "val", "test"):
         typer.echo(f"{split}: {sum(sample.split == split for sample in collection.samples)} pictures")

@@ -16,7 +16,7 @@ Examples:
 """
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0917 - Typer reads the parameters by name
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Model file, or a file name of the packaged one.")],
     source: Source,
     split: Annotated[Literal["train", "val", "test"], typer.Option(help="Which pictures.")] = "val",
@@ -26,6 +26,9 @@ def evaluate(
     ] = None,
     face_model: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Face detector (or: AGEPRED_FACE_MODEL).")
+    ] = None,
+    points_model: Annotated[
+        str | None, typer.Option(metavar="FILE", help='Refiner of the points; "none" for the detector\'s own.')
     ] = None,
 ) -> None:
     """Judge a model file on labeled pictures.
@@ -37,7 +40,7 @@ def evaluate(
         from agepred_train.evaluate import evaluate_file  # noqa: PLC0415
     with reported(ValueError):
         path = agepred_edge.find_age_model(model)
-        detector = agepred_edge.find_face_model(face_model)
+        finder = agepred_edge.FaceDetector(face_model, points_model=points_model)
         # Never into the folder of the packaged model, which a bare name means.
         beside = path.parent if Path(model) == path else Path()
         target = out or beside / f"{path.stem}-{split}.csv"
@@ -45,7 +48,7 @@ def evaluate(
             fail(f"--out {target}: name a file in a folder that exists")
     collection = open_source(source)
     with reported(ValueError):
-        report = evaluate_file(path, detector, collection, split, target)
+        report = evaluate_file(path, finder, collection, split, target)
     for line in _figures(report["figures"]):
         typer.echo(line)
     typer.echo(f"wrote {target} and {target.with_suffix('.json')}")

@@ -41,6 +41,6 @@ def quantize(  # noqa: PLR0917 - Typer reads the parameters by name
         config = quantizing.Quantization(method=method, crops=crops)
     collection = open_source(source)
     with reported(ValueError, quantizing.QuantizeError):
-        found = prepare.prepare(collection, agepred_edge.find_face_model(None), cache_of(source, faces))
+        found = prepare.prepare(collection, agepred_edge.FaceDetector(), cache_of(source, faces))
         written = quantizing.quantize(fp32, out or fp32.with_name("int8.onnx"), collection, found, config)
     typer.echo(f"wrote {written}")

@@ -7,7 +7,7 @@ import typer
 
 import agepred_edge
 from agepred_cli.data import FacesCache, Source, cache_of, open_source
-from agepred_cli.failure import fail, reported, training_tools
+from agepred_cli.failure import reported, training_tools
 
 EXAMPLES = """\b
 Examples:
@@ -37,13 +37,12 @@ def train(  # noqa: PLR0917 - Typer reads the parameters by name
     with training_tools():
         from agepred_train import prepare, recipes  # noqa: PLC0415
         from agepred_train import train as training  # noqa: PLC0415
-    if recipe not in recipes.RECIPES:
-        fail(f"no recipe {recipe!r}; there are {', '.join(recipes.RECIPES)}")
+        from agepred_train.overrides import chosen_recipe  # noqa: PLC0415
     with reported(ValueError):
-        chosen = recipes.with_overrides(recipes.RECIPES[recipe](), changes or [])
+        chosen = chosen_recipe(recipes.RECIPES, recipe, changes or [])
     collection = open_source(source)
     with reported(ValueError):
-        found = prepare.prepare(collection, agepred_edge.find_face_model(None), cache_of(source, faces))
+        found = prepare.prepare(collection, agepred_edge.FaceDetector(), cache_of(source, faces))
         run = training.train(
             chosen, collection, found, out or Path("build/runs") / recipe, weights=weights, resume=resume
         )

@@ -34,8 +34,8 @@ def correct_biases(quantized: onnx.ModelProto, plain: onnx.ModelProto, crops: ND
     originals = {node.name: node for node in plain.graph.node if node.op_type == "Conv"}
     means = _channel_means(plain, [node.input[0] for node in originals.values()], crops)
     for node in quantized.graph.node:
-        if node.op_type != "Conv":
-            continue
+        if node.op_type != "Conv" or node.input[1] not in makers:
+            continue  # a convolution whose weights are no answer of a dequantizer computes in float
         original = originals[node.name]
         weight = _Quantized.read(makers[node.input[1]], constants)
         bias = _Quantized.read(makers[node.input[2]], constants)

@@ -1,9 +1,9 @@
 """The model card: what a released model is for, what it was made from, and how well it does on whom."""
 
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 from agepred_train.evaluate import SCORES
+from agepred_train.markdown import table
 from agepred_train.start_weights import describe_weights
 
 _SUMMARY = """\
@@ -109,7 +109,7 @@ def _results(metrics: dict[str, Any]) -> str:
         f"All {n:,} pictures of UTKFace's split `test`, none left out, through the same `predict` that users "
         f"call; the largest face counts; the {no_face} without a face{damaged} were answered with the median age "
         "of `train`.\n\n"
-        + _table(["", *metrics["test"]], body)
+        + table(["", *metrics["test"]], body)
         + "\n\nOn the same pictures the ages of int8 and fp32 differ by "
         f"{difference['mean_age_difference']:.2f} years on average and by "
         f"{difference['max_age_difference']:.1f} at most."
@@ -119,7 +119,7 @@ def _results(metrics: dict[str, Any]) -> str:
 def _factors(metrics: dict[str, Any]) -> str:
     name, figures = next(iter(metrics["test"].items()))
     tables = [
-        _table(
+        table(
             [title, "pictures", "MAE", "mean error"],
             [
                 [part, f"{row['n']:,}", _number(row["mae"], "{:.2f}"), _number(row["bias"], "{:+.2f}")]
@@ -134,8 +134,3 @@ def _factors(metrics: dict[str, Any]) -> str:
 
 def _number(value: float | None, form: str) -> str:
     return "-" if value is None else form.format(value)
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

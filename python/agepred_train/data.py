@@ -2,19 +2,13 @@
 
 import csv
 import hashlib
-import io
-import os
 import re
-import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
-
+from agepred_train.archive import DataError, StoredPicture, index_archive
 from agepred_train.storage import sha256_of_file
 
 Split = Literal["train", "val", "test", "drop"]
@@ -31,16 +25,10 @@ _FOLDER_NAME = re.compile(r"(?P<age>\d+)_(?P<gender>[01])_(?P<race>[0-4])_\d+\.j
 _FOLDER_FORM = "age_gender_race_timestamp.jpg[.chip.jpg]"
 
 
-class DataError(ValueError):
-    """A data file that is not what it should be; the message names file, cause and way out."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(StoredPicture):
     """One labeled picture and the place where its bytes lie."""
 
-    name: str
-    """File name, unique within its collection."""
     age: int
     """Apparent age in years, 0 to 116."""
     split: Split
@@ -51,12 +39,6 @@ class Sample:
     """Index into RACES; -1 where it is not known."""
     coral: str = ""
     """Membership in the published CORAL split: `train`, `test` or empty."""
-    path: Path
-    """File that holds the bytes: the picture itself or an archive."""
-    offset: int = 0
-    """First byte of the picture in that file."""
-    size: int
-    """Length of the picture in bytes."""
 
     def __post_init__(self) -> None:
         """Check the labels."""
@@ -69,26 +51,6 @@ class Sample:
                 raise DataError(f"{field} {value} is not within {allowed.start} to {allowed.stop - 1}")
         if self.split not in SPLITS:
             raise DataError(f"split {self.split!r} is none of {', '.join(SPLITS)}")
-
-    def read_bytes(self) -> bytes:
-        """Return the encoded picture. Safe in any thread and in forked workers: nothing is kept open."""
-        file = os.open(self.path, os.O_RDONLY)
-        try:
-            return os.pread(file, self.size, self.offset)
-        finally:
-            os.close(file)
-
-    def read_picture(self) -> NDArray[np.uint8]:
-        """Return the decoded picture, RGB, [height, width, 3].
-
-        Raises:
-            DataError: the bytes are no picture that Pillow can decode.
-        """
-        try:
-            with Image.open(io.BytesIO(self.read_bytes())) as picture:
-                return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-        except Exception as error:  # Pillow's decoders answer damaged bytes with almost any exception
-            raise DataError(f"{self.name} in {self.path}: cannot be decoded ({error})") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,16 +78,14 @@ def read_utkface(archive: Path, table: Path) -> Collection:
             does not hold a picture.
     """
     rows = _read_table(table)
-    places = _index_archive(archive)
+    places = index_archive(archive)
     missing = [row["file"] for row in rows.values() if row["file"] not in places]
     if missing:
         raise DataError(
             f"{archive}: {len(missing)} of the pictures listed in {table} are missing, first {missing[0]}; "
             "use the archive and the table of the same release"
         )
-    samples = tuple(
-        _sample_of_row(row, f"{table}, line {line}", archive, *places[row["file"]]) for line, row in rows.items()
-    )
+    samples = tuple(_sample_of_row(row, f"{table}, line {line}", places[row["file"]]) for line, row in rows.items())
     return Collection(samples=samples, hashes={path.name: sha256_of_file(path) for path in (archive, table)})
 
 
@@ -201,18 +161,7 @@ def _check_row(row: Mapping[Any, Any], place: str) -> None:
         raise DataError(f"{place}: the row has {count} fields, the header {expected}; mend that line")
 
 
-def _index_archive(archive: Path) -> dict[str, tuple[int, int]]:
-    """Return offset and size in bytes of every member by its bare name."""
-    try:
-        with tarfile.open(archive, "r:") as tar:
-            return {
-                member.name.removeprefix("./"): (member.offset_data, member.size) for member in tar if member.isfile()
-            }
-    except tarfile.TarError as error:
-        raise DataError(f"{archive}: not an uncompressed tar file ({error}); unpack .gz or .xz first") from error
-
-
-def _sample_of_row(row: dict[str, str], place: str, archive: Path, offset: int, size: int) -> Sample:
+def _sample_of_row(row: dict[str, str], place: str, stored: StoredPicture) -> Sample:
     try:
         return Sample(
             name=row["file"],
@@ -221,9 +170,9 @@ def _sample_of_row(row: dict[str, str], place: str, archive: Path, offset: int, 
             gender=int(row["gender"]),
             race=int(row["race"]),
             coral=row["coral"],
-            path=archive,
-            offset=offset,
-            size=size,
+            path=stored.path,
+            offset=stored.offset,
+            size=stored.size,
         )
     except ValueError as error:
         raise DataError(f"{place}: row of {row['file']}: {error}; mend that line") from error

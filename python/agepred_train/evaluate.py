@@ -15,8 +15,10 @@ from typing import Any, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from agepred_edge import AgeEstimator, Face
-from agepred_train.data import GENDERS, RACES, Collection, DataError, Sample, Split, median_age
+from agepred_edge import AgeEstimator, Face, FaceDetector
+from agepred_edge.model_files import NO_POINTS_MODEL
+from agepred_train.archive import DataError
+from agepred_train.data import GENDERS, RACES, Collection, Sample, Split, median_age
 from agepred_train.prepare import CORRUPT
 from agepred_train.progress import progress_bar
 from agepred_train.storage import replacing, sha256_of_file, write_json
@@ -70,10 +72,12 @@ def evaluate(estimator: AgeEstimator, samples: Sequence[Sample], *, median_age: 
         return [_predict(estimator, sample, median_age) for sample in tracked]
 
 
-def evaluate_file(model: Path, detector: Path, collection: Collection, split: Split, out: Path) -> dict[str, Any]:
+def evaluate_file(model: Path, finder: FaceDetector, collection: Collection, split: Split, out: Path) -> dict[str, Any]:
     """Evaluate a model file on a split and write `out` (a CSV of predictions) and a JSON of figures beside it.
 
-    The JSON names the split and, by hash, both files, the data and the CSV. Returns what it holds.
+    Faces are found with the model files of `finder`.
+
+    The JSON names the split and, by hash, all model files, the data and the CSV. Returns what it holds.
 
     Raises:
         DataError: the split or the training split has no pictures, or none of the split's can be decoded.
@@ -82,7 +86,9 @@ def evaluate_file(model: Path, detector: Path, collection: Collection, split: Sp
     if not samples:
         raise DataError(f"no picture belongs to the split {split}; choose another split or other data")
     median = median_age(collection.part("train"))
-    predictions = evaluate(AgeEstimator(model, face_model=detector), samples, median_age=median)
+    points_model = finder.points_model or NO_POINTS_MODEL
+    estimator = AgeEstimator(model, face_model=finder.face_model, points_model=points_model)
+    predictions = evaluate(estimator, samples, median_age=median)
     if all(prediction.faces == CORRUPT for prediction in predictions):
         raise DataError(
             f"{samples[0].path}: none of {len(samples)} pictures can be decoded, first {samples[0].name}; "
@@ -92,7 +98,8 @@ def evaluate_file(model: Path, detector: Path, collection: Collection, split: Sp
     save_predictions(out, predictions)
     report = {
         "model_sha256": sha256_of_file(model),
-        "detector_sha256": sha256_of_file(detector),
+        "detector_sha256": sha256_of_file(finder.face_model),
+        "points_sha256": sha256_of_file(finder.points_model) if finder.points_model else "",
         "split": split,
         "pictures": len(samples),
         "data_sha256": collection.hashes,

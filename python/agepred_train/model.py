@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agepred_train.data import AGES, DataError
+from agepred_train.archive import DataError
+from agepred_train.data import AGES
 
 # Expansion, output channels, repeats, first stride: table 2 of the paper.
 _STAGES = (

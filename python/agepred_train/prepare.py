@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agepred_edge import FaceDetector
-from agepred_train.data import Collection, DataError, Sample
+from agepred_train.archive import DataError
+from agepred_train.data import Collection, Sample
 from agepred_train.progress import progress_bar
 from agepred_train.storage import replacing, sha256_of_file
 
@@ -36,9 +37,11 @@ class Faces:
     landmarks: NDArray[np.float32]
     """Largest face's five points in pixels, [n, 5, 2], the person's right eye first."""
     detector: str
-    """Stem of the detector's file name."""
+    """Name of the detector: its file's stem, or the folder of a release."""
     detector_sha256: str
     """sha256 of the detector's file in hex."""
+    points_sha256: str
+    """sha256 of the file that refined the points in hex; empty where there was none."""
 
     def row_of(self) -> dict[str, int]:
         """Return the row of each sample name."""
@@ -62,7 +65,7 @@ class Faces:
                 columns: dict[str, Any] = {name: arrays[name] for name in Faces.__slots__}
         except (ValueError, KeyError, EOFError, BadZipFile) as error:
             raise DataError(f"{path}: not a face cache ({error}); delete it and prepare again") from error
-        for name in ("detector", "detector_sha256"):
+        for name in ("detector", "detector_sha256", "points_sha256"):
             columns[name] = str(columns[name])
         return Faces(**columns)
 
@@ -82,24 +85,20 @@ class Cleaning:
     """Files of the collection that were no samples at all, such as odd names in a folder."""
 
 
-def prepare(collection: Collection, detector: Path, out: Path) -> Faces:
+def prepare(collection: Collection, finder: FaceDetector, out: Path) -> Faces:
     """Detect the faces of every sample and write the cache `out`; a stopped run goes on where it was.
 
-    A finished cache of the same samples and detector is returned as it is.
-
-    Raises:
-        FileNotFoundError: the detector's file is not there.
+    A finished cache of the same samples, detector and refiner is returned as it is.
     """
-    digest = sha256_of_file(detector)
+    nothing = _empty(finder)
     partial = out.with_name(out.name + ".partial")
     samples = collection.samples
     for path in (out, partial):
-        faces = _load_matching(path, samples, digest)
+        faces = _load_matching(path, samples, nothing)
         if faces is not None and len(faces.names) == len(samples):
             return faces
     out.parent.mkdir(parents=True, exist_ok=True)
-    faces = faces or _empty(detector.stem, digest)
-    finder = FaceDetector(detector)
+    faces = faces or nothing
     with progress_bar() as progress:
         task = progress.add_task("detecting faces", total=len(samples), completed=len(faces.names))
         while len(faces.names) < len(samples):
@@ -146,15 +145,17 @@ def _detect(finder: FaceDetector, sample: Sample) -> _Row:
     return (sample.name, len(found), found[0].box, found[0].score, found[0].landmarks)
 
 
-def _empty(detector: str, digest: str) -> Faces:
+def _empty(finder: FaceDetector) -> Faces:
+    path = finder.face_model
     return Faces(
         names=np.empty(0, np.str_),
         counts=np.empty(0, np.int32),
         boxes=np.empty((0, 4), np.float32),
         scores=np.empty(0, np.float32),
         landmarks=np.empty((0, 5, 2), np.float32),
-        detector=detector,
-        detector_sha256=digest,
+        detector=path.parent.name if path.stem in ("int8", "fp32") else path.stem,
+        detector_sha256=sha256_of_file(path),
+        points_sha256=sha256_of_file(finder.points_model) if finder.points_model else "",
     )
 
 
@@ -168,16 +169,18 @@ def _append(faces: Faces, rows: Sequence[_Row]) -> Faces:
         landmarks=np.concatenate([faces.landmarks, np.array(landmarks, np.float32)]),
         detector=faces.detector,
         detector_sha256=faces.detector_sha256,
+        points_sha256=faces.points_sha256,
     )
 
 
-def _load_matching(path: Path, samples: Sequence[Sample], digest: str) -> Faces | None:
-    """Return the cache if it was made by this detector on the first of these samples."""
+def _load_matching(path: Path, samples: Sequence[Sample], nothing: Faces) -> Faces | None:
+    """Return the cache if it was made on the first of these samples as `nothing` would be filled."""
     if not path.exists():
         return None
     faces = Faces.load(path)
     names = [sample.name for sample in samples[: len(faces.names)]]
-    return faces if faces.detector_sha256 == digest and faces.names.tolist() == names else None
+    same = (faces.detector_sha256, faces.points_sha256) == (nothing.detector_sha256, nothing.points_sha256)
+    return faces if same and faces.names.tolist() == names else None
 
 
 def _reason_to_drop(count: int, shorter_side: float, min_face_side: float) -> str | None:

@@ -8,7 +8,7 @@ import io
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +29,10 @@ from onnxruntime.quantization import (  # type: ignore[import-untyped]
 from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
 from agepred_train.bias_correction import correct_biases
+from agepred_train.compact import compact
 from agepred_train.data import Collection
 from agepred_train.dataset import FaceCrops
-from agepred_train.export import INPUT, read_keys, read_model
+from agepred_train.graph import INPUT, read_keys, read_model
 from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO
 from agepred_train.prepare import Faces, clean
 from agepred_train.storage import replacing
@@ -125,8 +126,17 @@ def calibration_crops(collection: Collection, faces: Faces, side: int, config: Q
     return np.ascontiguousarray(crops.transpose(0, 3, 1, 2))
 
 
-def quantize_graph(model: onnx.ModelProto, crops: NDArray[np.uint8], config: Quantization) -> onnx.ModelProto:
-    """Return the quantized model; `crops` is uint8 [n, 3, S, S], n a multiple of 16."""
+def quantize_graph(
+    model: onnx.ModelProto, crops: NDArray[np.uint8], config: Quantization, *, floats: Sequence[str] = ()
+) -> onnx.ModelProto:
+    """Return the quantized model.
+
+    Args:
+        model: as `export` writes it.
+        crops: pictures to find the ranges with, uint8 [n, 3, H, W], n a multiple of 16.
+        config: how they are found.
+        floats: names of nodes that go on computing in float.
+    """
     keys = read_keys(model)
     with tempfile.TemporaryDirectory(prefix="agepred-") as folder, _library_notices_hidden():
         plain, prepared, result = (Path(folder, f"{stage}.onnx") for stage in ("plain", "prepared", "result"))
@@ -142,6 +152,7 @@ def quantize_graph(model: onnx.ModelProto, crops: NDArray[np.uint8], config: Qua
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=_METHODS[config.method],
+            nodes_to_exclude=list(floats),
             extra_options=_options(config),
         )
         quantized = onnx.load(result)
@@ -155,6 +166,7 @@ def quantize_graph(model: onnx.ModelProto, crops: NDArray[np.uint8], config: Qua
     # ONNX Runtime's optimizer declares every domain that it knows; the graph uses one.
     del quantized.opset_import[:]
     quantized.opset_import.extend(model.opset_import)
+    compact(quantized)
     onnx.checker.check_model(quantized, full_check=True)
     return quantized
 
@@ -273,10 +285,52 @@ def _add_zero_channel(model: onnx.ModelProto) -> None:
             numpy_helper.from_array(np.array(int(PIXEL_ZERO), np.uint8), "zero_channel.value"),
         ]
     )
+    graph.node.insert(
+        0,
+        helper.make_node(
+            "Pad", [INPUT, "zero_channel.widths", "zero_channel.value"], ["zero_channel"], name="zero_channel"
+        ),
+    )
+    pixels = "zero_channel"
+    if _is_patchwork(convolution):
+        pixels = _join_columns(graph, pixels, weight)
+        _set_attributes(convolution, kernel_shape=[weight.dims[2], 1], strides=[weight.dims[2], 1])
     for node in readers:
-        node.input[list(node.input).index(INPUT)] = "zero_channel"
-    inputs = [INPUT, "zero_channel.widths", "zero_channel.value"]
-    graph.node.insert(0, helper.make_node("Pad", inputs, ["zero_channel"], name="zero_channel"))
+        node.input[list(node.input).index(INPUT)] = pixels
+
+
+def _is_patchwork(convolution: onnx.NodeProto) -> bool:
+    """Tell whether a convolution cuts its input into patches that neither overlap nor leave anything out."""
+    attributes = {attribute.name: list(attribute.ints) for attribute in convolution.attribute}
+    return attributes["kernel_shape"] == attributes["strides"] and not any(attributes["pads"])
+
+
+def _join_columns(graph: onnx.GraphProto, pixels: str, weight: onnx.TensorProto) -> str:
+    """Make the pixels of a patch's row the channels of one: the same sums, of a quarter of the pieces.
+
+    With the channels innermost in memory, as ONNX Runtime computes, a row of a patch lies in one piece. The transposes
+    here and those that it adds itself cancel out.
+    """
+    values = numpy_helper.to_array(weight)  # [outputs, channels, rows, columns]
+    outputs, channels, rows, columns = values.shape
+    joined = values.transpose(0, 3, 1, 2).reshape(outputs, columns * channels, rows, 1)
+    weight.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(joined), weight.name))
+    shape = np.array([0, 0, -1, columns * channels], np.int64)
+    graph.initializer.append(numpy_helper.from_array(shape, "patch_rows.shape"))
+    steps = [
+        helper.make_node("Transpose", [pixels], ["channels_last"], name="channels_last", perm=[0, 2, 3, 1]),
+        helper.make_node("Reshape", ["channels_last", "patch_rows.shape"], ["patch_rows"], name="patch_rows"),
+        helper.make_node("Transpose", ["patch_rows"], ["channels_first"], name="channels_first", perm=[0, 3, 1, 2]),
+    ]
+    for place, step in enumerate(steps, 1):
+        graph.node.insert(place, step)
+    return "channels_first"
+
+
+def _set_attributes(node: onnx.NodeProto, **values: list[int]) -> None:
+    for attribute in node.attribute:
+        if attribute.name in values:
+            attribute.ints[:] = values[attribute.name]
 
 
 def _rename_inputs(graph: onnx.GraphProto, old: str, new: str) -> None:

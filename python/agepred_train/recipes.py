@@ -1,10 +1,8 @@
 """Training configurations: a recipe is a function that returns a whole one."""
 
-import dataclasses
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from agepred_train.overrides import BELOW_ONE, TINY, UNBOUNDED, check_limits, check_multiples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,39 +62,32 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check every limit that the fields' descriptions state."""
-        for name, low, high in _LIMITS:
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ValueError(f"recipe {self.name}: {name} is {value}, it must lie within {low} to {high}")
-        if self.crop_side % 16:
-            raise ValueError(f"recipe {self.name}: crop_side is {self.crop_side}, not a multiple of 16")
+        check_limits(self, _LIMITS)
+        check_multiples(self, {"crop_side": 16})
 
 
-_BELOW_ONE = 1.0 - 1e-6
-_TINY = 1e-9
-_UNBOUNDED = float("inf")
-_LIMITS: tuple[tuple[str, float, float], ...] = (
+_LIMITS = (
     ("crop_side", 32, 512),
     ("width", 0.1, 2),
-    ("dropout", 0, _BELOW_ONE),
-    ("epochs", 1, _UNBOUNDED),
-    ("batch_size", 2, _UNBOUNDED),
-    ("learning_rate", _TINY, _UNBOUNDED),
-    ("warmup_steps", 0, _UNBOUNDED),
-    ("weight_decay", 0, _UNBOUNDED),
-    ("label_sigma", _TINY, _UNBOUNDED),
-    ("l1_weight", 0, _UNBOUNDED),
-    ("ema_decay", 0, _BELOW_ONE),
+    ("dropout", 0, BELOW_ONE),
+    ("epochs", 1, UNBOUNDED),
+    ("batch_size", 2, UNBOUNDED),
+    ("learning_rate", TINY, UNBOUNDED),
+    ("warmup_steps", 0, UNBOUNDED),
+    ("weight_decay", 0, UNBOUNDED),
+    ("label_sigma", TINY, UNBOUNDED),
+    ("l1_weight", 0, UNBOUNDED),
+    ("ema_decay", 0, BELOW_ONE),
     ("rotation", 0, 180),
     ("scale", 0, 0.5),
     ("shift", 0, 0.5),
     ("point_noise", 0, 0.5),
-    ("color_jitter", 0, _BELOW_ONE),
+    ("color_jitter", 0, BELOW_ONE),
     ("gray_share", 0, 1),
     ("degrade_share", 0, 1),
     ("erase_share", 0, 1),
-    ("min_face_side", 0, _UNBOUNDED),
-    ("max_train_samples", 0, _UNBOUNDED),
+    ("min_face_side", 0, UNBOUNDED),
+    ("max_train_samples", 0, UNBOUNDED),
     ("num_workers", 0, 256),
     ("threads", 1, 1024),
     ("seed", 0, 2**32 - 1),
@@ -125,44 +116,3 @@ def smoke() -> Recipe:
 
 
 RECIPES = {"first_light": first_light, "smoke": smoke}
-
-
-def with_overrides(recipe: Recipe, assignments: Sequence[str]) -> Recipe:
-    """Return the recipe with fields replaced by `key=value` texts, each value read as its field's type.
-
-    Raises:
-        ValueError: an assignment is malformed, names no field, or breaks a limit.
-    """
-    types = {field.name: type(getattr(recipe, field.name)) for field in dataclasses.fields(recipe)}
-    changes: dict[str, Any] = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals or key not in types:
-            raise ValueError(f"{assignment!r}: expected key=value with a key among {', '.join(types)}")
-        try:
-            changes[key] = types[key](text)
-        except ValueError as error:
-            raise ValueError(f"{assignment!r}: {key} takes a value of type {types[key].__name__}") from error
-    return dataclasses.replace(recipe, **changes)
-
-
-def to_dict(recipe: Recipe) -> dict[str, str | int | float]:
-    """Return the fields as plain values that JSON can hold."""
-    return dataclasses.asdict(recipe)
-
-
-def from_dict(values: Mapping[str, Any]) -> Recipe:
-    """Return the recipe that `to_dict` described.
-
-    Raises:
-        ValueError: a field is unknown or out of its limits.
-    """
-    unknown = sorted(set(values) - {field.name for field in dataclasses.fields(Recipe)})
-    if unknown:
-        raise ValueError(f"unknown recipe field {unknown[0]!r}; was it written by another version?")
-    return Recipe(**values)
-
-
-def to_json(recipe: Recipe) -> str:
-    """Return the recipe as indented JSON."""
-    return json.dumps(to_dict(recipe), indent=2)

@@ -3,16 +3,16 @@
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agepred_train.card import write_card
 from agepred_train.evaluate import compare, load_predictions, measure
-from agepred_train.export import read_keys, read_model
+from agepred_train.fit import RECORD
+from agepred_train.graph import read_keys, read_model
 from agepred_train.storage import sha256_of_file, write_json
-from agepred_train.train import RECORD
 
 INT8 = "int8.onnx"
 FP32 = "fp32.onnx"
@@ -53,14 +53,29 @@ def release(parts: Parts, models: Path, *, name: str) -> Path:
     record = _checked_record(parts)
     version = read_keys(read_model(parts.int8))["agepred.version"]
     metrics = _metrics(parts, name, version, record)
-    target = models / f"{name}-{version}"
+    files = {FP32: parts.fp32, INT8: parts.int8}
+    return filled_folder(models / f"{name}-{version}", files, metrics, write_card(metrics))
+
+
+def filled_folder(target: Path, files: Mapping[str, Path], metrics: Mapping[str, Any], card: str) -> Path:
+    """Make the folder of a release at once: it is filled beside its place and renamed; an old one gives way then.
+
+    Args:
+        target: the folder.
+        files: what to copy, by the name that it gets.
+        metrics: content of metrics.json.
+        card: content of card.md.
+
+    Returns:
+        `target`.
+    """
     new, old = (target.with_name(f".{target.name}.{os.getpid()}.{word}") for word in ("new", "old"))
     new.mkdir(parents=True)
     try:
-        shutil.copyfile(parts.fp32, new / FP32)
-        shutil.copyfile(parts.int8, new / INT8)
+        for file, source in files.items():
+            shutil.copyfile(source, new / file)
         write_json(new / "metrics.json", metrics)
-        (new / "card.md").write_text(write_card(metrics), encoding="utf-8")
+        (new / "card.md").write_text(card, encoding="utf-8")
         if target.exists():
             target.rename(old)
         new.rename(target)

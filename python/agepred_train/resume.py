@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from agepred_train import recipes
 from agepred_train.data import Collection
+from agepred_train.fit import LAST_CHECKPOINT
+from agepred_train.model import read_checkpoint
+from agepred_train.overrides import to_dict
 from agepred_train.prepare import Faces
 from agepred_train.recipes import Recipe
 from agepred_train.storage import sha256_of_file, write_json
@@ -28,51 +30,96 @@ def describe_start(recipe: Recipe, collection: Collection, faces: Faces, weights
     """
     return {
         "format": 1,
-        "recipe": recipes.to_dict(recipe),
+        "recipe": to_dict(recipe),
         "data": dict(collection.hashes),
-        "detector": {"name": faces.detector, "sha256": faces.detector_sha256},
+        "detector": {
+            "name": faces.detector,
+            "sha256": faces.detector_sha256,
+            "points_sha256": faces.points_sha256,
+        },
         _WEIGHTS: sha256_of_file(weights) if weights else None,
     }
 
 
-def write_start(run: Path, start: Mapping[str, Any]) -> None:
-    """Write what the run starts from into its folder; the file is whole or not there."""
-    write_json(run / START, start)
+def begin(out: Path, start: Mapping[str, Any], *, resume: bool) -> Path | None:
+    """Make the folder of a run that starts from `start`, or check that the one there may go on as it.
 
-
-def resumed_start(run: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an interrupted run started from if it is what is wanted now.
-
-    Args:
-        run: folder of the run.
-        wanted: from `describe_start`; where it names no weights, those of the run are taken.
+    Returns:
+        The checkpoint to go on from, or None where there is none yet.
 
     Raises:
-        ResumeError: recipe, data, detector or weights differ, or what the run started from is not known.
+        FileExistsError: `out` holds a run and `resume` is not set.
+        ResumeError: the run in `out` started from something else.
+        DataError: its last checkpoint cannot be read.
+    """
+    refuse_finished(out, resume=resume)
+    last = out / LAST_CHECKPOINT
+    if resume and _begun(out):
+        refuse_difference(out, read_start(out), start)
+    if last.exists():
+        # Lightning reads it only later, and answers damage with a traceback.
+        read_checkpoint(last)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / START, start)
+    return last if last.exists() else None
+
+
+def refuse_finished(out: Path, *, resume: bool) -> None:
+    """Raise FileExistsError if `out` holds a run that shall not be resumed: before any long work."""
+    if (out / LAST_CHECKPOINT).exists() and not resume:
+        raise FileExistsError(f"{out}: holds a run; choose another folder, or resume it")
+
+
+def _begun(run: Path) -> bool:
+    return (run / LAST_CHECKPOINT).exists() or (run / START).exists()
+
+
+def with_weights_of_run(run: Path, wanted: dict[str, Any], *, resume: bool) -> dict[str, Any]:
+    """Return `wanted`, from `describe_start`; where it goes on with a run and names no weights, with those of the run.
+
+    Raises:
+        ResumeError: what the run started from is not known, or its weights are needed again.
+    """
+    if not (resume and _begun(run)) or wanted[_WEIGHTS] is not None:
+        return wanted
+    start = read_start(run)
+    if _WEIGHTS not in start:
+        raise ResumeError(f"{run / START}: does not say which weights the run started from; train into another folder")
+    if start[_WEIGHTS] is not None and not (run / LAST_CHECKPOINT).exists():
+        raise ResumeError(
+            f"{run}: the run was stopped before its first epoch ended, so it begins anew; name the weights again"
+        )
+    return wanted | {_WEIGHTS: start[_WEIGHTS]}
+
+
+def read_start(run: Path) -> dict[str, Any]:
+    """Return what a run started from.
+
+    Raises:
+        ResumeError: that is not known.
     """
     path = run / START
     try:
-        start: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
-        weights = start[_WEIGHTS]
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise ResumeError(
             f"{run}: what this run started from is not known, {START} is missing; train into another folder"
         ) from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError) as error:
         raise ResumeError(
             f"{path}: not what a run writes when it starts ({error}); train into another folder"
         ) from error
-    expected = dict(wanted)
-    if expected[_WEIGHTS] is None:
-        expected[_WEIGHTS] = weights
-    before, now = dict(_leaves(start)), dict(_leaves(expected))
+
+
+def refuse_difference(run: Path, start: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise ResumeError, which names the first difference, unless a run's start is what is wanted now."""
+    before, now = dict(_leaves(start)), dict(_leaves(wanted))
     for key in now | before:
         if before.get(key) != now.get(key):
             raise ResumeError(
-                f"{path}: the run was started with {key} = {before.get(key)}, now it is {now.get(key)}; "
+                f"{run / START}: the run was started with {key} = {before.get(key)}, now it is {now.get(key)}; "
                 "resume with the same, or train into another folder"
             )
-    return start
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

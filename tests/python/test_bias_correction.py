@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from agepred_train.bias_correction import correct_biases
-from agepred_train.export import run_model
+from agepred_train.graph import run_model
 
 CROPS = np.random.default_rng(0).integers(0, 256, (24, 3, 16, 16), dtype=np.uint8)
 

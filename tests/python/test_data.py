@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from tiny_set import jpeg, write_tar
 
-from agepred_train.data import AGES, DataError, Sample, median_age, read_utkface, read_utkface_folder
+from agepred_train.archive import DataError
+from agepred_train.data import AGES, Sample, median_age, read_utkface, read_utkface_folder
 
 COLUMNS = ("file", "age", "gender", "race", "coral", "group", "split", "faces")
 

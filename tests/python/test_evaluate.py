@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from tiny_set import make_collection, make_run
 
-from agepred_edge import AgeEstimator
-from agepred_train.data import DataError, median_age, read_utkface
+from agepred_edge import AgeEstimator, FaceDetector
+from agepred_train.archive import DataError
+from agepred_train.data import median_age, read_utkface
 from agepred_train.evaluate import (
     BANDS,
     Prediction,
@@ -91,7 +92,7 @@ def test_split_without_a_readable_picture_is_refused(yunet, tmp_path):
     model = export(make_run(tmp_path / "run"), tmp_path / "fp32.onnx", version="0.1.0")
     for split, words in (("val", "none of 1 pictures"), ("test", "no picture belongs to the split test")):
         with pytest.raises(DataError, match=words):
-            evaluate_file(model, yunet, collection, split, tmp_path / "out.csv")
+            evaluate_file(model, FaceDetector(yunet, points_model="none"), collection, split, tmp_path / "out.csv")
     assert not list(tmp_path.glob("out.*"))
 
 
@@ -174,7 +175,7 @@ def test_model_file_is_judged_through_the_core(shared, yunet, tmp_path):
     samples = whole.part("val")[::200]
     some = dataclasses.replace(whole, samples=(*samples, *whole.part("train")[:5]))
     model = export(make_run(tmp_path / "run"), tmp_path / "fp32.onnx", version="0.1.0")
-    report = evaluate_file(model, yunet, some, "val", tmp_path / "new" / "val.csv")
+    report = evaluate_file(model, FaceDetector(yunet, points_model="none"), some, "val", tmp_path / "new" / "val.csv")
     rows = load_predictions(tmp_path / "new" / "val.csv")
     assert report["model_sha256"] == sha256_of_file(model)
     assert report["predictions_sha256"] == sha256_of_file(tmp_path / "new" / "val.csv")
@@ -182,7 +183,7 @@ def test_model_file_is_judged_through_the_core(shared, yunet, tmp_path):
     assert report["median_train_age"] == median_age(whole.part("train")[:5])
     assert json.loads((tmp_path / "new" / "val.json").read_text()) == report
     assert report["figures"] == measure(rows)
-    estimator = AgeEstimator(model, face_model=yunet)
+    estimator = AgeEstimator(model, face_model=yunet, points_model="none")
     for sample, answer in zip(samples, rows, strict=True):
         largest = estimator.predict(sample.read_picture(), pixel_format="RGB")[0]
         assert (answer.age, answer.group) == (largest.age, largest.group)

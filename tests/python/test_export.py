@@ -11,16 +11,15 @@ from tiny_set import DETECTOR_SHA256, crops, make_run
 
 from agepred_edge import DEFAULT_POINTS, AgeEstimator
 from agepred_train import export as exporting
-from agepred_train.data import DataError
+from agepred_train.archive import DataError
 from agepred_train.export import (
     ExportError,
     build_graph,
     contract_keys,
     export,
     load_trained,
-    read_keys,
-    run_model,
 )
+from agepred_train.graph import read_keys, run_model
 from agepred_train.model import AgeNetwork
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from agepred_train.data import DataError
+from agepred_train.archive import DataError
 from agepred_train.model import AgeNetwork, load_backbone
 
 # ImageNet's class "military uniform" in the usual order of the 1000 classes.

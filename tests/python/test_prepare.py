@@ -10,7 +10,8 @@ from tiny_set import faces_of, make_collection
 
 from agepred_edge import FaceDetector
 from agepred_train import prepare as preparing
-from agepred_train.data import DataError, read_utkface
+from agepred_train.archive import DataError
+from agepred_train.data import read_utkface
 from agepred_train.prepare import CORRUPT, Faces, clean, prepare
 
 
@@ -21,10 +22,15 @@ def collection(shared):
     return dataclasses.replace(whole, samples=whole.samples[::2000])
 
 
-def test_cache_holds_what_the_detector_finds(collection, yunet, tmp_path):
-    faces = prepare(collection, yunet, tmp_path / "new" / "faces.npz")
+@pytest.fixture(scope="module")
+def finder(yunet):
+    return FaceDetector(yunet, points_model="none")
+
+
+def test_cache_holds_what_the_detector_finds(collection, yunet, finder, tmp_path):
+    faces = prepare(collection, finder, tmp_path / "new" / "faces.npz")
     assert faces.names.tolist() == [sample.name for sample in collection.samples]
-    detector = FaceDetector(yunet)
+    detector = finder
     for row, sample in enumerate(collection.samples):
         found = detector.detect(sample.read_picture(), pixel_format="RGB")
         assert faces.counts[row] == len(found)
@@ -36,7 +42,7 @@ def test_cache_holds_what_the_detector_finds(collection, yunet, tmp_path):
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["faces.npz"]
 
 
-def test_stopped_run_goes_on_where_it_was(collection, yunet, tmp_path, monkeypatch):
+def test_stopped_run_goes_on_where_it_was(collection, finder, tmp_path, monkeypatch):
     monkeypatch.setattr(preparing, "_CHUNK", 5)
     seen = Counter()
     detect = preparing._detect
@@ -49,7 +55,7 @@ def test_stopped_run_goes_on_where_it_was(collection, yunet, tmp_path, monkeypat
 
     monkeypatch.setattr(preparing, "_detect", stop_at_eight)
     with pytest.raises(KeyboardInterrupt):
-        prepare(collection, yunet, tmp_path / "faces.npz")
+        prepare(collection, finder, tmp_path / "faces.npz")
     assert not (tmp_path / "faces.npz").exists()
     resumed = Counter()
 
@@ -58,25 +64,25 @@ def test_stopped_run_goes_on_where_it_was(collection, yunet, tmp_path, monkeypat
         return detect(finder, sample)
 
     monkeypatch.setattr(preparing, "_detect", count)
-    faces = prepare(collection, yunet, tmp_path / "faces.npz")
+    faces = prepare(collection, finder, tmp_path / "faces.npz")
     assert list(resumed) == [sample.name for sample in collection.samples[5:]]
     assert len(faces.names) == len(collection.samples)
     resumed.clear()
-    prepare(collection, yunet, tmp_path / "faces.npz")
+    prepare(collection, finder, tmp_path / "faces.npz")
     assert not resumed
 
 
-def test_cache_of_another_detector_is_not_used(collection, yunet, tmp_path):
+def test_cache_of_another_detector_is_not_used(collection, yunet, finder, tmp_path):
     path = tmp_path / "faces.npz"
     faces_of(collection).save(path)
-    assert prepare(collection, yunet, path).detector == yunet.stem
+    assert prepare(collection, finder, path).detector == yunet.stem
     assert Faces.load(path).detector == yunet.stem
 
 
-def test_undecodable_picture_is_counted_and_not_fatal(yunet, tmp_path):
+def test_undecodable_picture_is_counted_and_not_fatal(finder, yunet, tmp_path):
     collection = make_collection(tmp_path, train=2, val=0, test=0)
     collection.samples[0].path.write_bytes(b"no picture")
-    faces = prepare(collection, yunet, tmp_path / "faces.npz")
+    faces = prepare(collection, finder, tmp_path / "faces.npz")
     assert faces.counts[0] == CORRUPT
 
 

@@ -10,8 +10,9 @@ from tiny_set import crops, faces_of, make_collection, make_run
 
 from agepred_edge import AgeEstimator
 from agepred_train import quantize as quantizing
-from agepred_train.data import DataError
-from agepred_train.export import export, read_keys, run_model
+from agepred_train.archive import DataError
+from agepred_train.export import export
+from agepred_train.graph import read_keys, run_model
 from agepred_train.quantize import (
     Quantization,
     QuantizeError,

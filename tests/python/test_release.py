@@ -11,8 +11,8 @@ from tiny_set import crops, make_run
 
 from agepred_train import release as releasing
 from agepred_train import start_weights
+from agepred_train.archive import DataError
 from agepred_train.card import write_card
-from agepred_train.data import DataError
 from agepred_train.evaluate import Prediction, group_of, measure, save_predictions
 from agepred_train.export import GROUPS, export
 from agepred_train.quantize import Quantization, quantize_graph

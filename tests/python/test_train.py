@@ -10,14 +10,18 @@ import torch
 from tiny_set import DETECTOR_SHA256, faces_of, make_collection
 
 from agepred_train import recipes
-from agepred_train.data import DataError, Sample
+from agepred_train.archive import DataError
+from agepred_train.data import Sample
 from agepred_train.dataset import FaceCrops
 from agepred_train.export import load_trained
+from agepred_train.fit import AveragedWeights, warmup_and_cosine
 from agepred_train.loss import expected_age
 from agepred_train.model import AgeNetwork
+from agepred_train.overrides import from_dict
+from agepred_train.recipes import Recipe
 from agepred_train.resume import ResumeError
 from agepred_train.storage import sha256_of_file
-from agepred_train.train import AgeTask, AveragedWeights, train
+from agepred_train.train import AgeTask, train
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +48,8 @@ def test_each_epoch_is_a_line_and_the_best_one_counts(finished):
 
 def test_record_says_what_went_in(finished, inputs):
     record = json.loads((finished.folder / "record.json").read_text())
-    assert recipes.from_dict(record["recipe"]) == recipes.smoke()
-    assert record["detector"] == {"name": "blob", "sha256": DETECTOR_SHA256}
+    assert from_dict(Recipe, record["recipe"]) == recipes.smoke()
+    assert record["detector"] == {"name": "blob", "sha256": DETECTOR_SHA256, "points_sha256": ""}
     assert record["data"]["sha256"] == inputs[0].hashes
     assert record["cleaning"]["kept"] == 32
     assert record["best"]["train_samples"] == 24
@@ -104,7 +108,7 @@ def test_resumed_training_goes_on_from_the_last_epoch(inputs, stopped, weights):
     assert run.val_mae == pytest.approx(min(line["val_mae"] for line in lines(run)), abs=1e-3)
     record = json.loads((stopped / "record.json").read_text())
     assert record["start_weights_sha256"] == sha256_of_file(weights)
-    assert recipes.from_dict(record["recipe"]) == recipes.smoke()
+    assert from_dict(Recipe, record["recipe"]) == recipes.smoke()
 
 
 def test_resumed_run_records_what_an_unbroken_one_does(inputs, stopped, weights, tmp_path):
@@ -189,8 +193,9 @@ def test_nothing_to_train_on_is_said(inputs, tmp_path):
 
 
 def test_learning_rate_warms_up_and_ends_at_zero():
-    recipe = dataclasses.replace(recipes.smoke(), warmup_steps=10)
-    factors = [AgeTask(recipe, total_steps=100)._learning_rate_factor(step) for step in range(101)]
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    schedule = warmup_and_cosine(optimizer, warmup_steps=10, total_steps=100)
+    factors = [schedule.lr_lambdas[0](step) for step in range(101)]
     assert factors[0] == pytest.approx(0.1)
     assert max(factors) == pytest.approx(1.0)
     assert factors.index(max(factors)) in (9, 10)

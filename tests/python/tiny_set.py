@@ -14,6 +14,7 @@ from agepred_train import recipes
 from agepred_train.data import Collection, Sample
 from agepred_train.export import load_trained
 from agepred_train.model import AgeNetwork
+from agepred_train.overrides import to_dict
 from agepred_train.prepare import Faces
 
 SIDE = 96
@@ -61,7 +62,7 @@ def faces_of(collection: Collection, **changed: np.ndarray) -> Faces:
         "scores": np.full(count, 0.9, np.float32),
         "landmarks": np.tile((DEFAULT_POINTS * 64 + 16).astype(np.float32), (count, 1, 1)),
     }
-    return Faces(**(columns | changed), detector="blob", detector_sha256=DETECTOR_SHA256)
+    return Faces(**(columns | changed), detector="blob", detector_sha256=DETECTOR_SHA256, points_sha256="")
 
 
 def make_run(folder: Path, *, seed: int = 0) -> Path:
@@ -74,11 +75,11 @@ def make_run(folder: Path, *, seed: int = 0) -> Path:
             network.train()(torch.from_numpy(crops(16, recipe.crop_side, start)))
     state = {f"network.{name}": value for name, value in network.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
-    hyper_parameters = {"recipe": recipes.to_dict(recipe)}
+    hyper_parameters = {"recipe": to_dict(recipe)}
     torch.save({"state_dict": state, "hyper_parameters": hyper_parameters}, folder / "best.ckpt")
     record = {
-        "recipe": recipes.to_dict(recipe),
-        "detector": {"name": "blob", "sha256": DETECTOR_SHA256},
+        "recipe": to_dict(recipe),
+        "detector": {"name": "blob", "sha256": DETECTOR_SHA256, "points_sha256": ""},
         "cleaning": {"kept": 30, "corrupt": 0, "no_face": 1, "several_faces": 1, "small_face": 0},
         "best": {"val_mae": 9.5, "train_samples": 30, "val_samples": 8},
     }

@@ -1,0 +1,1 @@
+"""Train and measure the face detector and the refiner of its points."""

@@ -1,0 +1,147 @@
+"""The card of a released detector: what it is for, what it was made from, and how it does beside its rival."""
+
+from collections.abc import Callable
+from typing import Any
+
+from agepred_train.markdown import table
+
+_SUMMARY = """\
+Finds faces in a picture: a box, a score and five points (eyes, nose tip, corners of the mouth) of each. `int8.onnx`
+finds, `points_int8.onnx` looks at each face once more and puts its points where they belong; the `fp32` files are
+their unquantized siblings. {parameters:,} parameters and {refiner:,} in the refiner; {int8:,} and {points:,} bytes in 8
+bits. A face is called one from a score of {min_score:g} on, chosen on validation scenes. This card is generated from
+`metrics.json`."""
+
+_INTENDED = """\
+To cut out faces for agepred's age models on small devices. Faces from 12 pixels of the network's input on, turned by up
+to 45 degrees.
+"""
+
+_OUT_OF_SCOPE = """\
+- No identification of people, and no counting that someone's rights depend on: it misses faces, and takes other things
+  for faces (below).
+- No drawings, statues, animals, and no faces upside down.
+"""
+
+_TERMS = """\
+The terms of the parts differ; they are stated apart and none replaces another.
+
+- Code and this file's packaging: MIT.
+- Trained from random weights. Pictures: WIDER FACE (scenes; non-commercial research), Helen with the points of 300-W
+  (research only), UTKFace (non-commercial research), FairFace (CC BY 4.0), and photographs without people of ImageNet
+  and BSDS500 (research). Whether weights trained on them may serve commercially is a question for a lawyer.
+- Teachers that labeled what the sets leave out: YuNet (Apache-2.0) for faces, MediaPipe's face mesh (Apache-2.0) for
+  points. Neither is part of the files.
+"""
+
+_CAVEATS = """\
+- Boxes and points are labels of others, with their errors. Points of profiles are guesses of a teacher.
+- Very small and blurred faces of the scenes are not always labeled, so precision is understated.
+- The rival may have been trained on some of the test scenes.
+"""
+
+_Get = Callable[[dict[str, Any]], Any]
+
+# Row of the evaluation, title, figure, form.
+_ROWS: tuple[tuple[str, str, _Get, str], ...] = (
+    ("landmarks_full", "point error, mean (share of the distance between the eyes)", lambda row: row["mean"], "{:.1%}"),
+    ("landmarks_full", "the same, 95th percentile", lambda row: row["p95"], "{:.1%}"),
+    ("landmarks_quarter", "shrunk to a quarter: mean", lambda row: row["mean"], "{:.1%}"),
+    ("landmarks_quarter", "the same, 95th percentile", lambda row: row["p95"], "{:.1%}"),
+    ("rolled", "turned by 40 degrees: faces found", lambda row: row["found"], "{:.1%}"),
+    ("rolled", "the same, point error", lambda row: row["mean"], "{:.1%}"),
+    ("scenes_640", "scenes, longer side 640: AP at an overlap of 0.5", lambda row: row["ap"], "{:.3f}"),
+    ("scenes_320", "the same, 320", lambda row: row["ap"], "{:.3f}"),
+    ("scenes_640", "640: recall of faces of 32 pixels and higher", lambda row: row["recall_from_32"], "{:.1%}"),
+    *(
+        (
+            "scenes_640",
+            f"the same, {span} pixels",
+            lambda row, span=span: row["recall"][span]["recall"],
+            "{:.1%}",
+        )
+        for span in ("32-63", "64-127", ">=128")
+    ),
+    ("unconfirmed", "answers of 32 pixels and higher that no label confirms, a picture",
+     lambda row: row["unlabeled_per_picture"], "{:.3f}"),
+    ("unconfirmed", "the same, and no teacher is sure of", lambda row: row["unsure_per_picture"], "{:.3f}"),
+    ("backgrounds", "answers per 1,000 tiles without a face",
+     lambda row: row["working"]["per_1000_tiles"], "{:.1f}"),
+    ("chips", "faces found on FairFace, of 1,498", lambda row: row["fairface_test"]["full"], "{:,}"),
+    ("chips", "the same at half size", lambda row: row["fairface_test"]["half"], "{:,}"),
+    ("chips", "faces found on UTKFace, of 4,778", lambda row: row["utkface"]["full"], "{:,}"),
+    ("chips", "the same at half size", lambda row: row["utkface"]["half"], "{:,}"),
+    ("steadiness", "standard deviation of the age under small shifts and scales, years",
+     lambda row: row["all"]["age_stddev"], "{:.2f}"),
+)  # fmt: skip
+
+
+def write_detector_card(metrics: dict[str, Any]) -> str:
+    """Return the card as Markdown, from the content of a release's metrics.json."""
+    files, parameters = metrics["files"], metrics["parameters"]
+    summary = _SUMMARY.format(
+        parameters=parameters["fp32.onnx"],
+        refiner=parameters["points_fp32.onnx"],
+        int8=files["int8.onnx"]["bytes"],
+        points=files["points_int8.onnx"]["bytes"],
+        min_score=metrics["min_score"],
+    )
+    return (
+        "\n\n".join(
+            [
+                f"# {metrics['name']} {metrics['version']}",
+                summary,
+                "## Intended use",
+                _INTENDED.strip(),
+                "## Out of scope",
+                _OUT_OF_SCOPE.strip(),
+                "## Training",
+                _training(metrics["records"]),
+                "## Terms",
+                _TERMS.strip(),
+                "## Results",
+                _results(metrics["test"]),
+                "## Caveats",
+                _CAVEATS.strip(),
+                "## How it was made",
+                "\n".join(["```sh", *metrics["commands"], "```"]),
+            ]
+        )
+        + "\n"
+    )
+
+
+def _training(records: dict[str, Any]) -> str:
+    detector, refiner = records["detector"], records["refiner"]
+    seen, looked = detector["recipe"], refiner["recipe"]
+    best, nearest = detector["best"], refiner["best"]
+    return (
+        f"The detector: recipe `{seen['name']}`, {seen['steps']:,} steps of {seen['batch_size']} composed scenes of "
+        f"{seen['side']} pixels{_start(detector)}; the best epoch was chosen on {best['val_pictures']} scenes of `val` "
+        f"(AP {best['val_ap']:.3f}).\n"
+        f"The refiner: recipe `{looked['name']}`, {looked['steps']:,} steps of {looked['batch_size']} crops of "
+        f"{looked['crop_side']} pixels{_start(refiner)}; chosen on {nearest['val_crops']} crops of `val` (mean error "
+        f"{nearest['val_error']:.1%}).\n"
+        "`test` was used for no choice."
+    )
+
+
+def _start(record: dict[str, Any]) -> str:
+    digest = record.get("start_weights_sha256")
+    return f" from the weights of an earlier run of ours ({digest[:12]})" if digest else ""
+
+
+def _results(test: dict[str, Any]) -> str:
+    columns = list(test["columns"])
+    rows = test["rows"]
+    body = [
+        [title, *(_figure(rows[row].get(column), get, form) for column in columns)]
+        for row, title, get, form in _ROWS
+        if row in rows
+    ]
+    return "Test splits, through the same library; `--against` is the rival's file.\n\n" + table(["", *columns], body)
+
+
+def _figure(row: dict[str, Any] | None, get: _Get, form: str) -> str:
+    value = None if row is None else get(row)
+    return "-" if value is None else form.format(value)

@@ -1,0 +1,156 @@
+"""Write a trained detector as fp32.onnx, and fp32.onnx as int8.onnx, after docs/model_contract.md."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime  # type: ignore[import-untyped]
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from agepred_train.archive import DataError
+from agepred_train.detector.network import STRIDES, FaceNetwork
+from agepred_train.detector.train import load_trained_detector
+from agepred_train.export import ExportError
+from agepred_train.fit import RECORD
+from agepred_train.graph import INPUT, GraphWriter, read_model
+from agepred_train.quantize import Quantization, quantize_graph
+from agepred_train.storage import replacing
+
+KINDS = (("score", 1), ("box", 4), ("points", 10))
+"""Outputs of each stride and their channels."""
+SMALLEST, LARGEST = 12, 256
+"""Sides in pixels of the input between which a face is found well; a larger one is looked at from further away."""
+
+_TOLERANCE = 2e-3
+
+
+def export_detector(run: Path, out: Path, *, version: str, min_score: float) -> Path:
+    """Write the best network of a training run.
+
+    Args:
+        run: folder that `train_detector` filled.
+        out: the ONNX file; an old one is replaced only by a checked new one.
+        version: of the model.
+        min_score: score from which a box is called a face, fixed on validation data.
+
+    Returns:
+        `out`.
+
+    Raises:
+        FileNotFoundError: the run lacks its checkpoint or its record: it is not finished.
+        DataError: checkpoint or record are not what `train_detector` writes.
+        ExportError: file and network disagree.
+    """
+    record = (run / RECORD).read_bytes()
+    network, _ = load_trained_detector(run)
+    model = build_detector_graph(network)
+    helper.set_model_props(model, detector_keys(record, version, min_score))
+    onnx.checker.check_model(model, full_check=True)
+    difference = largest_difference(model, network)
+    if not difference <= _TOLERANCE:
+        raise ExportError(f"{out}: answers differ from the network's by {difference}; nothing was written")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+    return out
+
+
+def detector_keys(record: bytes, version: str, min_score: float) -> dict[str, str]:
+    """Return the metadata of a face model from the bytes of its training record.
+
+    Raises:
+        DataError: the record is not one that `train_detector` writes.
+    """
+    try:
+        json.loads(record)["recipe"]["body"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{RECORD}: not a record of `train-detector` ({error!r}); train again") from error
+    return {
+        "agepred.format": "1",
+        "agepred.task": "face",
+        "agepred.version": version,
+        "agepred.exact": "1",
+        "agepred.record": hashlib.sha256(record).hexdigest(),
+        "agepred.face.min_score": f"{min_score:.3f}",
+        "agepred.face.smallest": str(SMALLEST),
+        "agepred.face.largest": str(LARGEST),
+    }
+
+
+def build_detector_graph(network: FaceNetwork) -> onnx.ModelProto:
+    """Return the network as ONNX: uint8 `image` [1, 3, H, W] in; `score_s`, `box_s`, `points_s` out, s = 8, 16, 32."""
+    writer = GraphWriter()
+    features = writer.sequence(network.stem, writer.normalize(INPUT))
+    maps = []
+    for stage in network.stages:
+        features = writer.sequence(stage, features)
+        maps.append(features)
+    for finer in (1, 0):
+        enlarged = writer.enlarge(maps[finer + 1])
+        maps[finer] = writer.sequence(network.merges[finer], writer.node("Add", [maps[finer], enlarged]))
+    parts = numpy_helper.from_array(np.array([count for _, count in KINDS], np.int64), "parts")
+    writer.constants.append(parts)
+    outputs = []
+    for stride, head, features in zip(STRIDES, network.heads, maps, strict=True):
+        assert isinstance(head, nn.Sequential)
+        final = head[-1]
+        assert isinstance(final, nn.Conv2d)
+        prediction = writer.conv(final, writer.sequence(head[:-1], features))
+        names = [f"score_{stride}", f"box_{stride}", f"points_{stride}"]
+        logit = f"logit_{stride}"
+        writer.nodes.append(
+            helper.make_node("Split", [prediction, parts.name], [logit, *names[1:]], name=f"split_{stride}", axis=1)
+        )
+        writer.node("Sigmoid", [logit], output=names[0])
+        outputs += [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, count, f"H/{stride}", f"W/{stride}"])
+            for name, (_, count) in zip(names, KINDS, strict=True)
+        ]
+    return writer.model("face", [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [1, 3, "H", "W"])], outputs)
+
+
+def quantize_detector(fp32: Path, out: Path, scenes: NDArray[np.uint8], config: Quantization) -> Path:
+    """Quantize a detector with ranges from training scenes, uint8 [n, 3, H, W]; the last layers stay floats.
+
+    Eight bits over the whole range of a box or a point would be a pixel or more on coarse strides.
+    """
+    model = read_model(fp32)
+    makers = {name: node for node in model.graph.node for name in node.output}
+    last = [makers[node.input[0]].name for node in model.graph.node if node.op_type == "Split"]
+    floats = [*last, *(node.name for node in model.graph.node if node.op_type in ("Split", "Sigmoid"))]
+    _set_batch(model, None)  # the ranges are found with several pictures at once
+    quantized = quantize_graph(model, scenes, config, floats=floats)
+    _set_batch(quantized, 1)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as temporary:
+        temporary.write_bytes(quantized.SerializeToString())
+    return out
+
+
+def _set_batch(model: onnx.ModelProto, count: int | None) -> None:
+    for value in [*model.graph.input, *model.graph.output]:
+        first = value.type.tensor_type.shape.dim[0]
+        if count is None:
+            first.dim_param = "N"
+        else:
+            first.dim_value = count
+
+
+def largest_difference(model: onnx.ModelProto, network: FaceNetwork) -> float:
+    """Return the largest difference of any number between file and network on noise of two sizes."""
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for height, width in ((96, 160), (64, 64)):
+        pixels = np.random.default_rng(height).integers(0, 256, (1, 3, height, width), np.uint8)
+        with torch.inference_mode():
+            expected = [output.numpy().copy() for output in network(torch.from_numpy(pixels))]
+        answers = session.run(None, {INPUT: pixels})
+        for prediction, stride_answers in zip(expected, zip(*[iter(answers)] * 3, strict=True), strict=True):
+            prediction[:, :1] = 1 / (1 + np.exp(-prediction[:, :1]))
+            worst = max(worst, float(np.abs(np.concatenate(stride_answers, axis=1) - prediction).max()))
+    return worst

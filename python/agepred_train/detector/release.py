@@ -1,0 +1,168 @@
+"""From the runs of a detector and its refiner to models/face_detector-<version>/: files, figures, card."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agepred_train.detector.annotations import Annotation
+from agepred_train.detector.card import write_detector_card
+from agepred_train.detector.export import export_detector, quantize_detector
+from agepred_train.detector.measure import Found
+from agepred_train.detector.recipe import DetectorRecipe
+from agepred_train.detector.scenes import ComposedScenes, TrainingSet
+from agepred_train.detector.threshold import best_threshold
+from agepred_train.detector.train import ValidationScenes, detect, load_trained_detector
+from agepred_train.fit import RECORD
+from agepred_train.graph import read_keys, read_model
+from agepred_train.quantize import Quantization
+from agepred_train.refiner.crops import PointedFaces, RefinerCrops
+from agepred_train.refiner.export import export_refiner, quantize_refiner
+from agepred_train.refiner.recipe import RefinerRecipe
+from agepred_train.refiner.train import load_trained_refiner
+from agepred_train.release import FP32, INT8, ReleaseError, filled_folder
+from agepred_train.storage import sha256_of_file
+
+POINTS_INT8 = "points_int8.onnx"
+POINTS_FP32 = "points_fp32.onnx"
+FILES = (INT8, FP32, POINTS_INT8, POINTS_FP32)
+NAME = "face_detector"
+
+# Seeds of training never reach this far: the scenes that ranges are found with are none that weights were fitted to.
+_CALIBRATION_SEED = 2**31
+_CALIBRATION_SIDE = 320
+_SCENES, _CROPS = 128, 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorRuns:
+    """What a release is made from."""
+
+    detector: Path
+    """Folder that `train_detector` filled."""
+    refiner: Path
+    """Folder that `train_refiner` filled."""
+
+
+def build_files(runs: DetectorRuns, data: Path, points: Path, out: Path, *, version: str) -> float:
+    """Write the four model files of a detector and its refiner into `out`.
+
+    The score from which a box is a face is chosen on the scenes of `val`; ranges of the 8-bit files come from training
+    pictures.
+
+    Args:
+        runs: the two training runs.
+        data: folder of the archives.
+        points: folder of the tables of labels that the runs were trained with.
+        out: folder for the files; made where it is not there.
+        version: of the release.
+
+    Returns:
+        The chosen score.
+
+    Raises:
+        FileNotFoundError, DataError, ExportError, QuantizeError: as the steps raise them.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    network, recipe = load_trained_detector(runs.detector)
+    val = ValidationScenes(data)
+    answers: list[tuple[Found, Annotation]] = [(detect(network, pixels), faces) for pixels, faces in val]
+    found, labels = zip(*answers, strict=True)
+    min_score = best_threshold(found, labels)
+    export_detector(runs.detector, out / FP32, version=version, min_score=min_score)
+    scenes = calibration_scenes(data, points, recipe)
+    quantize_detector(out / FP32, out / INT8, scenes, Quantization(crops=len(scenes)))
+    name = f"{NAME}-{version} sha256:{sha256_of_file(out / INT8)}"
+    export_refiner(runs.refiner, out / POINTS_FP32, version=version, detector=name)
+    crops = calibration_crops(data, points, load_trained_refiner(runs.refiner)[1])
+    quantize_refiner(out / POINTS_FP32, out / POINTS_INT8, crops, Quantization(crops=len(crops)))
+    return min_score
+
+
+def calibration_scenes(data: Path, points: Path, recipe: DetectorRecipe) -> NDArray[np.uint8]:
+    """Return composed training scenes, uint8 [n, 3, 320, 320]."""
+    training = TrainingSet.load(data, points, max_pictures=4 * _SCENES)
+    changed = dataclasses.replace(recipe, seed=_CALIBRATION_SEED, side=_CALIBRATION_SIDE)
+    composed = ComposedScenes(training, changed)
+    return _planar([composed[index].pixels for index in range(_SCENES)])
+
+
+def calibration_crops(data: Path, points: Path, recipe: RefinerRecipe) -> NDArray[np.uint8]:
+    """Return training crops of the refiner, uint8 [n, 3, S, S]."""
+    cut = RefinerCrops(PointedFaces.load(data, points), dataclasses.replace(recipe, seed=_CALIBRATION_SEED))
+    return _planar([cut[index][0] for index in range(_CROPS)])
+
+
+def release_detector(
+    runs: DetectorRuns, files: Path, evaluation: Path, models: Path, *, commands: Sequence[str] = ()
+) -> Path:
+    """Write models/face_detector-<version>/ and return it.
+
+    The folder is filled beside its place and renamed; a folder of that name is replaced only then.
+
+    Args:
+        runs: the two training runs, for their records.
+        files: folder that `build_files` filled.
+        evaluation: JSON of `agepred eval-detector` on `test`, of the int8 file (and any others beside it).
+        models: where released models lie.
+        commands: command lines that produced all this, in order, for the card.
+
+    Raises:
+        FileNotFoundError: a part is not there.
+        ReleaseError: the parts are not of one release, or the evaluation is not of the whole split `test`.
+    """
+    records = {}
+    for run, names in ((runs.detector, (INT8, FP32)), (runs.refiner, (POINTS_INT8, POINTS_FP32))):
+        digest = sha256_of_file(run / RECORD)
+        for name in names:
+            if read_keys(read_model(files / name)).get("agepred.record") != digest:
+                raise ReleaseError(f"{files / name} does not come from the run {run}: build the files again")
+        records[run] = json.loads((run / RECORD).read_text(encoding="utf-8"))
+    measured = _checked_evaluation(evaluation, files)
+    keys = read_keys(read_model(files / INT8))
+    metrics = {
+        "format": 1,
+        "name": NAME,
+        "version": keys["agepred.version"],
+        "min_score": float(keys["agepred.face.min_score"]),
+        "files": {
+            name: {"bytes": (files / name).stat().st_size, "sha256": sha256_of_file(files / name)} for name in FILES
+        },
+        "parameters": {name: _parameters(files / name) for name in (FP32, POINTS_FP32)},
+        "test": measured,
+        "commands": list(commands),
+        "records": {"detector": records[runs.detector], "refiner": records[runs.refiner]},
+    }
+    copies = {name: files / name for name in FILES}
+    return filled_folder(models / f"{NAME}-{metrics['version']}", copies, metrics, write_detector_card(metrics))
+
+
+def _checked_evaluation(path: Path, files: Path) -> dict[str, Any]:
+    try:
+        measured: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+        columns, options = measured["columns"], measured["options"]
+        known = {column["model"]["sha256"]: column for column in columns.values()}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ReleaseError(f"{path}: not written by `agepred eval-detector` ({error!r}); evaluate again") from error
+    own = known.get(sha256_of_file(files / INT8))
+    if own is None or (own.get("points_model") or {}).get("sha256") != sha256_of_file(files / POINTS_INT8):
+        raise ReleaseError(f"{path}: does not measure {files / INT8} with {files / POINTS_INT8}: evaluate again")
+    if options["split"] != "test" or options["limit"] is not None:
+        raise ReleaseError(f"{path}: is not of the whole split `test`: evaluate with --split test, without --limit")
+    return measured
+
+
+def _parameters(fp32: Path) -> int:
+    """Return the number of weights and biases of a float file."""
+    graph = read_model(fp32).graph
+    read = {name for node in graph.node if node.op_type == "Conv" for name in node.input[1:]}
+    return int(sum(np.prod(list(constant.dims)) for constant in graph.initializer if constant.name in read))
+
+
+def _planar(pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))

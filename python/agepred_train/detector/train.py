@@ -1,0 +1,220 @@
+"""Train the face detector: from labeled sets to the checkpoint with the best validation precision and its record."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from agepred_train.archive import DataError
+from agepred_train.detector.annotations import AnnotatedPicture, Annotation, read_packed
+from agepred_train.detector.assign import LossWeights, Targets, assign, detection_loss
+from agepred_train.detector.boxes import greedy_groups
+from agepred_train.detector.label import SCENES
+from agepred_train.detector.measure import Found, precision_recall
+from agepred_train.detector.network import Cells, FaceNetwork, Predictions, Widths
+from agepred_train.detector.recipe import DetectorRecipe
+from agepred_train.detector.scenes import ComposedScenes, EpochSampler, TrainingSet, collate
+from agepred_train.fit import BEST_CHECKPOINT, RECORD, adamw, fit, load_best, load_weights, versions
+from agepred_train.overrides import to_dict
+from agepred_train.resume import begin, refuse_finished
+from agepred_train.storage import sha256_of_file, write_json
+
+MAX_OVERLAP = 0.3
+"""Of two boxes that overlap by more, the surer one stays; as in the core."""
+
+# Scores below it cannot matter for the curve of precision over recall.
+_LEAST_SCORE = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorRun:
+    """What a finished training left behind."""
+
+    folder: Path
+    """Holds start.json, best.ckpt, last.ckpt, metrics.jsonl and record.json."""
+    val_ap: float
+    """Best average precision at an overlap of 0.5 on the labeled faces of `val`, 0 to 1."""
+
+
+class DetectorTask(lightning.LightningModule):
+    """The training step, the validation step and the optimizer of one recipe."""
+
+    def __init__(self, recipe: DetectorRecipe) -> None:
+        super().__init__()
+        self.save_hyperparameters({"recipe": to_dict(recipe)})
+        self.recipe = recipe
+        self.network = make_network(recipe)
+        self._weights = LossWeights(score=recipe.score_weight, box=recipe.box_weight, points=recipe.points_weight)
+        self._found: list[tuple[Found, Annotation]] = []
+
+    def training_step(self, batch: tuple[Tensor, Targets], batch_idx: int) -> Tensor:
+        """Return the loss of one batch of scenes."""
+        pixels, targets = batch
+        cells = Cells.of(pixels.shape[2], pixels.shape[3], pixels.device)
+        predictions = Predictions.of(self.network(pixels), cells)
+        with torch.autocast(pixels.device.type, enabled=False):
+            assignment = assign(predictions, targets, cells)
+            parts = detection_loss(predictions, targets, assignment, self._weights)
+        loss: Tensor = sum(parts.values(), torch.zeros((), device=pixels.device))
+        self.log("loss", loss, prog_bar=True, logger=False, batch_size=len(pixels))
+        for name, value in {"train_loss": loss, **{f"train_{part}": value for part, value in parts.items()}}.items():
+            self.log(name, value.detach(), on_step=False, on_epoch=True, batch_size=len(pixels))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Annotation], batch_idx: int) -> None:
+        """Find the faces of one picture."""
+        pixels, faces = batch
+        self._found.append((detect(self.network, pixels), faces))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the average precision over all pictures."""
+        found, faces = zip(*self._found, strict=True)
+        self._found.clear()
+        self.log("val_ap", precision_recall(found, faces).average_precision, prog_bar=True)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Move pictures and targets; the labels of validation pictures stay in NumPy."""
+        pixels, faces = batch
+        return pixels.to(device), faces.to(device) if isinstance(faces, Targets) else faces
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW and its schedule."""
+        return adamw(
+            self.network,
+            learning_rate=self.recipe.learning_rate,
+            weight_decay=self.recipe.weight_decay,
+            warmup_steps=self.recipe.warmup_steps,
+            total_steps=self.recipe.epochs * self.recipe.epoch_steps,
+        )
+
+
+def make_network(recipe: DetectorRecipe) -> FaceNetwork:
+    """Return the untrained network of a recipe."""
+    return FaceNetwork(Widths(stem=recipe.stem, body=recipe.body))
+
+
+@torch.no_grad()
+def detect(network: FaceNetwork, pixels: Tensor) -> Found:
+    """Return the faces of one picture [1, 3, H, W]."""
+    cells = Cells.of(pixels.shape[2], pixels.shape[3], pixels.device)
+    predictions = Predictions.of(network(pixels), cells)
+    scores = predictions.scores[0].sigmoid().cpu().numpy()
+    corners = predictions.boxes[0].cpu().numpy()
+    likely = np.flatnonzero(scores >= _LEAST_SCORE)
+    boxes = np.concatenate([corners[likely, :2], corners[likely, 2:] - corners[likely, :2]], axis=1)
+    points = predictions.points[0].cpu().numpy()[likely]
+    best = [group[0] for group in greedy_groups(boxes, scores[likely], MAX_OVERLAP)]
+    return Found.of(boxes[best], scores[likely][best], points[best])
+
+
+def train_detector(
+    recipe: DetectorRecipe, data: Path, labels: Path, out: Path, *, weights: Path | None = None, resume: bool = False
+) -> DetectorRun:
+    """Train a network on the split `train` of all sets and choose its epoch on the scenes of `val`.
+
+    `test` is never read. `out` receives what training an age model leaves: start.json, best.ckpt (averaged weights),
+    last.ckpt, metrics.jsonl and record.json.
+
+    Args:
+        recipe: everything that is free to choose.
+        data: folder of the archives.
+        labels: folder of the tables from `label_sets`, maybe with better points.
+        out: folder of this run; it must not hold another one unless `resume` is set.
+        weights: folder of a run whose best network this one starts from; None starts from random numbers.
+        resume: go on from last.ckpt if there is one.
+
+    Raises:
+        FileExistsError: `out` holds a run and `resume` is not set.
+        ResumeError: the run in `out` started from something else.
+        FileNotFoundError, DataError: an archive or a table is missing or malformed, or a checkpoint cannot be read.
+    """
+    refuse_finished(out, resume=resume)
+    training = TrainingSet.load(data, labels, max_pictures=recipe.max_pictures)
+    val = ValidationScenes(data, recipe.max_pictures)
+    start = {
+        "format": 1,
+        "recipe": to_dict(recipe),
+        "data": training.hashes,
+        "start_weights_sha256": sha256_of_file(weights / BEST_CHECKPOINT) if weights else None,
+    }
+    last = begin(out, start, resume=resume)
+    lightning.seed_everything(recipe.seed, verbose=False)
+    torch.set_num_threads(recipe.threads)
+    task = DetectorTask(recipe)
+    if weights is not None:
+        load_weights(task.network, load_trained_detector(weights)[0], weights)
+    task.to(memory_format=torch.channels_last)
+    val_ap = fit(
+        task,
+        _loader(training, recipe),
+        DataLoader(val, batch_size=None),
+        out,
+        epochs=recipe.epochs,
+        ema_decay=recipe.ema_decay,
+        monitor="val_ap",
+        mode="max",
+        figures=("train_loss", "train_score", "train_box", "train_points", "val_ap"),
+        last=last,
+    )
+    write_json(out / RECORD, {**start, "versions": versions(), "best": {"val_ap": val_ap, "val_pictures": len(val)}})
+    return DetectorRun(folder=out, val_ap=val_ap)
+
+
+def load_trained_detector(run: Path) -> tuple[FaceNetwork, DetectorRecipe]:
+    """Return the network with the averaged weights of a run's best epoch, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: the run has no checkpoint.
+        DataError: the checkpoint is not one that `train_detector` writes.
+    """
+    return load_best(run, DetectorRecipe, make_network, "train-detector")
+
+
+class ValidationScenes(Dataset[tuple[Tensor, Annotation]]):
+    """The scenes of `val` as packed, padded to multiples of 32; the first `limit`, 0 means all."""
+
+    def __init__(self, data: Path, limit: int = 0) -> None:
+        labeled = read_packed(data / f"{SCENES}.tar", data / f"{SCENES}.csv")
+        self._pictures: Sequence[AnnotatedPicture] = labeled.part("val")[: limit or None]
+        if not self._pictures:
+            raise DataError(f"{data / SCENES}.csv: no picture belongs to the split `val`")
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self._pictures)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Annotation]:
+        """Return a picture as the network's input, and its labels."""
+        picture = self._pictures[index]
+        return to_input(picture.stored.read_picture()), picture.faces
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Annotation]]:
+        """Yield all pictures in order."""
+        return (self[index] for index in range(len(self)))
+
+
+def to_input(pixels: NDArray[np.uint8], padding: int = 128) -> Tensor:
+    """Return an RGB picture [h, w, 3] as the network's input [1, 3, H, W], padded at the right and at the bottom."""
+    height, width = (-(-side // 32) * 32 for side in pixels.shape[:2])
+    framed = np.full((height, width, 3), padding, np.uint8)
+    framed[: pixels.shape[0], : pixels.shape[1]] = pixels
+    return torch.from_numpy(framed).permute(2, 0, 1)[None]
+
+
+def _loader(training: TrainingSet, recipe: DetectorRecipe) -> DataLoader[Any]:
+    return DataLoader(
+        ComposedScenes(training, recipe),
+        recipe.batch_size,
+        sampler=EpochSampler(recipe.epoch_steps * recipe.batch_size),
+        num_workers=recipe.num_workers,
+        persistent_workers=recipe.num_workers > 0,
+        collate_fn=collate,
+        drop_last=True,
+    )

@@ -1,0 +1,206 @@
+"""What all training runs share: optimizer, averaged weights, log, the fit itself, and the checkpoint it leaves."""
+
+import json
+import logging
+import math
+import platform
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import lightning
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, WeightAveraging
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
+
+from agepred_train.archive import DataError
+from agepred_train.model import read_checkpoint
+from agepred_train.overrides import from_dict
+
+BEST_CHECKPOINT = "best.ckpt"
+LAST_CHECKPOINT = "last.ckpt"
+RECORD = "record.json"
+METRICS = "metrics.jsonl"
+
+R = TypeVar("R")
+N = TypeVar("N", bound=nn.Module)
+
+_RECORDED_PACKAGES = ("torch", "lightning", "numpy", "pillow")
+
+
+class AveragedWeights(WeightAveraging):
+    """Exponential moving average of weights and statistics, validated and saved in the weights' place.
+
+    The decay rises to its final value, so that the random start of the head is soon forgotten.
+    """
+
+    def __init__(self, decay: float) -> None:
+        def average(old: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+            steps = float(count)
+            return old + (new - old) * (1.0 - min(decay, (1.0 + steps) / (10.0 + steps)))
+
+        super().__init__(avg_fn=average)
+
+
+class EpochLines(Callback):
+    """Append each epoch's figures to a file as one line of JSON."""
+
+    def __init__(self, path: Path, names: Sequence[str]) -> None:
+        self._path = path
+        self._names = tuple(names)
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Write the line; Lightning validates before it calls this."""
+        figures = {name: round(float(trainer.callback_metrics[name]), 4) for name in self._names}
+        line = {"epoch": trainer.current_epoch, "step": trainer.global_step, **figures}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def adamw(network: nn.Module, *, learning_rate: float, weight_decay: float, warmup_steps: int, total_steps: int) -> Any:
+    """Return, for Lightning, AdamW with a linear warm-up and a cosine down to zero, stepped per batch.
+
+    Biases and normalization are not decayed.
+    """
+    matrices = [weight for weight in network.parameters() if weight.ndim > 1]
+    vectors = [weight for weight in network.parameters() if weight.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "weight_decay": weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    optimizer = AdamW(groups, lr=learning_rate)
+    schedule = warmup_and_cosine(optimizer, warmup_steps, total_steps)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def warmup_and_cosine(optimizer: Optimizer, warmup_steps: int, total_steps: int) -> LambdaLR:
+    """Return a schedule per step: a linear rise from 0, then a cosine down to 0."""
+    warmup = min(warmup_steps, total_steps // 2)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 + 0.5 * math.cos(math.pi * (step - warmup) / max(1, total_steps - warmup))
+
+    return LambdaLR(optimizer, factor)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that a result depends on."""
+    return {
+        "python": platform.python_version(),
+        **{package: version(package) for package in _RECORDED_PACKAGES},
+    }
+
+
+def fit(
+    task: lightning.LightningModule,
+    loader: DataLoader[Any],
+    val_loader: DataLoader[Any],
+    out: Path,
+    *,
+    epochs: int,
+    ema_decay: float,
+    monitor: str,
+    mode: Literal["min", "max"],
+    figures: Sequence[str],
+    last: Path | None,
+    precision: Literal["bf16-mixed", "32-true"] = "32-true",
+) -> float:
+    """Train whole epochs, on a GPU where there is one; keep the best and the last checkpoint and a line an epoch.
+
+    Args:
+        task: what is trained.
+        loader: training batches.
+        val_loader: validation batches.
+        out: folder of the run.
+        epochs: how many in all.
+        ema_decay: of the averaged weights, which are validated and kept.
+        monitor: the figure that chooses the best epoch.
+        mode: whether the least or the largest is best.
+        figures: what a line of metrics.jsonl holds.
+        last: checkpoint to go on from.
+        precision: bfloat16 pays for wide layers only; narrow ones are as fast in float32.
+
+    Returns:
+        The best epoch's `monitor`.
+    """
+    best = ModelCheckpoint(out, "best", monitor=monitor, mode=mode, enable_version_counter=False)
+    # Saved after every epoch, once `best` has judged it, so that a stop costs one epoch at most.
+    latest = ModelCheckpoint(out, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    lines = EpochLines(out / METRICS, figures)
+    with known_notices_hidden():
+        trainer = lightning.Trainer(
+            default_root_dir=out,
+            accelerator="auto",
+            devices=1,
+            precision=precision,
+            max_epochs=epochs,
+            callbacks=[AveragedWeights(ema_decay), lines, best, latest, RichProgressBar(leave=True)],
+            logger=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(task, loader, val_loader, ckpt_path=last, weights_only=True)
+    return float(best.best_model_score if best.best_model_score is not None else math.nan)
+
+
+def load_best(run: Path, kind: type[R], make: Callable[[R], N], command: str) -> tuple[N, R]:
+    """Return the network with the averaged weights of a run's best epoch, in evaluation mode, and its recipe.
+
+    Args:
+        run: folder of the run.
+        kind: of the recipe.
+        make: gives the untrained network of a recipe.
+        command: that writes such runs, for the message.
+
+    Raises:
+        FileNotFoundError: the run has no checkpoint.
+        DataError: the checkpoint is not one of such a run.
+    """
+    path = run / BEST_CHECKPOINT
+    checkpoint = read_checkpoint(path)
+    try:
+        recipe = from_dict(kind, checkpoint["hyper_parameters"]["recipe"])
+        network = make(recipe)
+        state = checkpoint["state_dict"]
+        network.load_state_dict({name.removeprefix("network."): value for name, value in state.items()})
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{path}: not a checkpoint of `{command}` ({error!r}); train again") from error
+    return network.eval(), recipe
+
+
+@contextmanager
+def known_notices_hidden() -> Iterator[None]:
+    """Hide what Lightning says without need: tips, and warnings about its own code and our own folder."""
+    notices = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    level = notices.level
+    notices.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        # The folder holds the cleaning report, and after a stop the checkpoints to resume from.
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        # Lightning 2.6 calls a function that PyTorch 2.13 deprecates.
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.* is deprecated")
+        # Few cores are the usual case here: the recipe chooses the workers.
+        warnings.filterwarnings("ignore", message="The '.*_dataloader' does not have many workers")
+        try:
+            yield
+        finally:
+            notices.setLevel(level)
+
+
+def load_weights(network: nn.Module, trained: nn.Module, run: Path) -> None:
+    """Give a network the weights of another one of the same shape.
+
+    Raises:
+        DataError: the shapes differ.
+    """
+    try:
+        network.load_state_dict(trained.state_dict())
+    except RuntimeError as error:
+        raise DataError(f"{run}: its network has another shape than this recipe's ({error})") from error
