@@ -11,36 +11,19 @@
 #include <vector>
 
 #include "agepred/agepred.hpp"
+#include "picture.hpp"
+#include "stage_timer.hpp"
 
 namespace py = pybind11;
 using namespace pybind11::literals;
 
 namespace {
 
-using Bytes = py::array_t<std::uint8_t>;
+using agepred_edge::borrow;
+using agepred_edge::Bytes;
 using Floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
 using Record = py::typing::Dict<py::str, py::object>; // becomes a dataclass of agepred_edge/results.py
 using Records = py::typing::List<Record>;
-
-// Borrows a picture's memory. Only the distance between rows is free: channels and pixels lie side by side.
-agepred_image borrow(const Bytes &picture, int format) {
-    const auto pixel_format = static_cast<agepred_pixel_format>(format);
-    const py::ssize_t channels = picture.ndim() == 3 ? picture.shape(2) : 1;
-    if (picture.ndim() < 2 || picture.ndim() > 3 || channels != agepred::image(nullptr, 1, 1, pixel_format).stride ||
-        picture.size() == 0 || picture.shape(0) > INT32_MAX || picture.shape(1) > INT32_MAX ||
-        (picture.shape(1) > 1 && picture.strides(1) != channels) || (channels > 1 && picture.strides(2) != 1)) {
-        throw py::value_error("a picture must be a uint8 array of height x width (x channels), its pixels without "
-                              "gaps within a row");
-    }
-    agepred_image image = agepred::image(picture.data(), static_cast<int>(picture.shape(1)),
-                                         static_cast<int>(picture.shape(0)), pixel_format);
-    // Where there is one row alone NumPy may report any distance to a next one. Zero, as of a broadcast row, is a
-    // distance like any other here, and the library refuses it.
-    if (picture.shape(0) > 1) {
-        image.stride = picture.strides(0);
-    }
-    return image;
-}
 
 std::array<float, 10> ten(const Floats &points) {
     if (points.ndim() != 2 || points.shape(0) != 5 || points.shape(1) != 2) {
@@ -225,5 +208,6 @@ PYBIND11_MODULE(_core, m) {
         .def("describe", &describe);
 
     m.def("align", &align, "picture"_a, "format"_a, "landmarks"_a, "targets"_a, "side"_a);
+    agepred_edge::bind_stage_timer(m);
     m.def("describe_runtime", &describe_runtime, "runtime"_a);
 }

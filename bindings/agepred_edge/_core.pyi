@@ -56,6 +56,25 @@ class Estimator:
     ) -> list[dict[str, typing.Any]]: ...
     def predict_crop(self, crop: typing.Annotated[numpy.typing.ArrayLike, numpy.uint8]) -> dict[str, typing.Any]: ...
 
+class _StageTimer:
+    """
+    For agepred-bench alone: a detector that tells what its stages took.
+    """
+    def __init__(
+        self,
+        face_model: str,
+        points_model: str,
+        runtime: str,
+        *,
+        threads: typing.SupportsInt | typing.SupportsIndex,
+        max_side: typing.SupportsInt | typing.SupportsIndex,
+    ) -> None: ...
+    def detect(
+        self,
+        picture: typing.Annotated[numpy.typing.ArrayLike, numpy.uint8],
+        format: typing.SupportsInt | typing.SupportsIndex,
+    ) -> dict[str, int]: ...
+
 def align(
     picture: typing.Annotated[numpy.typing.ArrayLike, numpy.uint8],
     format: typing.SupportsInt | typing.SupportsIndex,

@@ -1,6 +1,7 @@
 """The command agepred-bench: libagepred in int8 and fp32 and PyTorch, measured in one run, in turn.
 
-Needs numpy and onnxruntime; PyTorch's rows appear where torch and onnx are installed.
+Needs numpy and onnxruntime; PyTorch's rows appear where torch and onnx are installed. With --faces it measures face
+models in its place (bench_faces.py).
 """
 
 import argparse
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import agepred_edge
-from agepred_edge import bench_machine
+from agepred_edge import bench_faces, bench_machine
 from agepred_edge.bench_engines import (
     PYTORCH_LAYOUTS,
     Agreement,
+    BenchError,
     Crop,
     Engine,
     EngineSpec,
@@ -30,6 +32,7 @@ from agepred_edge.bench_stats import Plan, Times, summarize, take_turns
 
 _CROPS = 8
 _MAX_THREADS = 64  # of the library
+_FACE_SIDE = 320  # pixels; a face model's input on a small device
 
 # Sums of the same products in another order differ by some 1e-6 a logit; what lies beyond these is a
 # network that was rebuilt wrongly.
@@ -41,14 +44,12 @@ _EXAMPLES = """examples:
   agepred-bench --model build/int8.onnx --threads 4
   agepred-bench --image photo.jpg            a photograph's crops, and its time stage by stage
   agepred-bench --runs 1000 --output result.json
+  agepred-bench --faces                      the packaged face model, and what its stages take
+  agepred-bench --faces --face-model build/int8.onnx --against yunet_n.onnx --side 320
 
 The engines take turns of several calls (--turn). A turn's first call runs with the caches full of
 another engine's data and is reported apart (cold) from the calls after it (warm). The exit status is 1
 where PyTorch and libagepred disagree about the ages, 2 where something prevents the measurement."""
-
-
-class BenchError(Exception):
-    """What prevents a measurement; the message is for the person who runs the command."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,8 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parse(argv)
     try:
         _check_output(options.output)
-        result = measure(options)
-        print(json.dumps(result, indent=2) if options.json else render(result))
+        result = _measure_faces(options) if options.faces else measure(options)
+        as_text = bench_faces.render if options.faces else render
+        print(json.dumps(result, indent=2) if options.json else as_text(result))
         if options.output is not None:
             write_json(result, options.output)
     except (BenchError, agepred_edge.AgepredError, OSError, ImportError, RuntimeError) as error:
@@ -65,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130  # as shells report a command that was interrupted
-    if result["disagreement"] is not None:
+    if result.get("disagreement") is not None:
         print(f"agepred-bench: {result['disagreement']}", file=sys.stderr)
         return 1
     return 0
@@ -76,8 +78,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
     Raises BenchError, FirstResultError, OSError and what agepred_edge and PyTorch raise.
     """
-    plan = Plan(warmup=options.warmup, runs=options.runs, min_time_s=options.min_time, turn=options.turn)
-    named = _named_model(options.model)
+    plan = _plan(options)
+    named = _named_model(options.model or "int8.onnx")
     models = _with_sibling(named)
     specs, remarks = _specs(models, options.threads, with_torch=not options.no_torch)
     machine = bench_machine.describe_machine()
@@ -114,16 +116,28 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _plan(options: argparse.Namespace) -> Plan:
+    return Plan(warmup=options.warmup, runs=options.runs, min_time_s=options.min_time, turn=options.turn)
+
+
+def _measure_faces(options: argparse.Namespace) -> dict[str, Any]:
+    return bench_faces.measure(
+        _plan(options), threads=options.threads, face_model=options.face_model, points_model=options.points_model,
+        against=options.against, image=options.image, side=options.side or _FACE_SIDE,
+    )  # fmt: skip
+
+
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="agepred-bench",
-        description="Measure an age model in libagepred, in int8 and fp32, against PyTorch on this machine.",
+        description="Measure an age model in libagepred, in int8 and fp32, against PyTorch on this machine; "
+        "or, with --faces, a face model against another.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     defaults = Plan()
     add = parser.add_argument
-    add("--model", default="int8.onnx", help="ONNX file; a bare name that is no file here means "
+    add("--model", help="ONNX file; a bare name that is no file here means "
         "that file of the packaged age model (default: int8.onnx)")  # fmt: skip
     add(
         "--threads",
@@ -140,14 +154,26 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"that the measurement lasts at least (default: {defaults.min_time_s:g})")  # fmt: skip
     add("--turn", type=_number(int, 2, 10**6), default=defaults.turn, metavar="N",
         help=f"calls in a row in an engine's turn (default: {defaults.turn})")  # fmt: skip
-    add("--image", type=Path, metavar="PHOTO", help="use this picture's faces, and time the whole chain on it")
-    add("--face-model", type=Path, metavar="FILE", help="face detector for --image")
-    add("--points-model", metavar="FILE", help='refiner of the detector\'s points for --image, or "none"')
+    add("--image", type=Path, metavar="PHOTO", help="use this picture's faces, and time the whole chain on it; "
+        "with --faces: the picture, of one face (default: Grace Hopper, where matplotlib is installed)")  # fmt: skip
+    add("--face-model", type=Path, metavar="FILE", help="face detector for --image and --faces")
+    add("--points-model", metavar="FILE", help="refiner of the detector's points for --image and --faces, or "
+        '"none" (default with --faces: the one beside the face model)')  # fmt: skip
+    add("--faces", action="store_true", help="measure a face detector and its stages in place of an age model")
+    add("--against", type=Path, metavar="FILE", help="with --faces: a rival's file, such as YuNet's, for libagepred "
+        "and for OpenCV where it is installed")  # fmt: skip
+    add("--side", type=_number(int, 32, 4096), metavar="PIXELS",
+        help=f"with --faces: of the picture, which becomes a square (default: {_FACE_SIDE})")  # fmt: skip
     add("--no-torch", action="store_true", help="leave PyTorch out")
     add("--json", action="store_true", help="print JSON in place of the table")
     add("--output", type=Path, metavar="FILE", help="store the JSON there too")
     add("--version", action="version", version=f"agepred {agepred_edge.__version__}")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.faces and (options.model is not None or options.no_torch):
+        parser.error("--model and --no-torch say nothing to --faces; the face model is --face-model")
+    if not options.faces and (options.against is not None or options.side is not None):
+        parser.error("--against and --side belong to --faces")
+    return options
 
 
 def _number(kind: type[int] | type[float], least: float, most: float) -> Callable[[str], float]:

@@ -16,6 +16,10 @@ Crop = NDArray[np.uint8]
 PYTORCH_LAYOUTS = ("contiguous", "channels_last")
 
 
+class BenchError(Exception):
+    """What prevents a measurement; the message is for the person who runs the command."""
+
+
 class Engine(Protocol):
     """A loaded network."""
 

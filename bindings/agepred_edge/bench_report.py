@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-_WARM_COLUMNS = ("p50", "p90", "p99", "min", "mean", "stddev")
-_HEADINGS = ("engine", *_WARM_COLUMNS, "ratio", "cold p50", "ratio", "first", "MiB peak", "MiB file")
+WARM_COLUMNS = ("p50", "p90", "p99", "min", "mean", "stddev")
+_HEADINGS = ("engine", *WARM_COLUMNS, "ratio", "cold p50", "ratio", "first", "MiB peak", "MiB file")
 
 
 def render(result: dict[str, Any]) -> str:
     """The whole result as text for a terminal, without a newline at its end."""
+    crops = result["crops"]
     parts = [
-        _render_head(result),
+        render_head(result, [("crops", f"{crops['count']} of {crops['side']} px, {crops['source']}")]),
         render_table(_HEADINGS, [_engine_row(engine) for engine in result["engines"]]),
         "\n".join(_notes(result)),
     ]
@@ -35,21 +36,8 @@ def render_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def write_json(result: dict[str, Any], path: Path) -> None:
-    """Stores the result: written beside and renamed, so that no reader meets half a file.
-
-    Raises OSError, and leaves nothing behind then.
-    """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def _render_head(result: dict[str, Any]) -> str:
+def render_head(result: dict[str, Any], inputs: Sequence[tuple[str, str]]) -> str:
+    """On what was measured, with what and how; inputs: lines about what the engines were given."""
     machine, settings = result["machine"], result["settings"]
     versions = ", ".join(f"{name} {version or 'absent'}" for name, version in result["versions"].items())
     lines = [
@@ -64,12 +52,27 @@ def _render_head(result: dict[str, Any]) -> str:
         ("model", f"{model['file']}  {_mib(model['bytes'])} MiB  sha256 {model['sha256'][:12]}")
         for model in result["models"]
     ]
-    lines += [
-        ("crops", f"{result['crops']['count']} of {result['crops']['side']} px, {result['crops']['source']}"),
-        ("threads", f"{settings['threads']}"),
-        ("method", result["method"]),
-    ]
+    lines += [*inputs, ("threads", f"{settings['threads']}"), ("method", result["method"])]
     return "\n".join(f"{name:<9} {text}" for name, text in lines)
+
+
+def ratio(value: float | None) -> str:
+    """A ratio for a cell of a table."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def write_json(result: dict[str, Any], path: Path) -> None:
+    """Stores the result: written beside and renamed, so that no reader meets half a file.
+
+    Raises OSError, and leaves nothing behind then.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def _clock(machine: dict[str, Any]) -> str:
@@ -88,18 +91,14 @@ def _engine_row(engine: dict[str, Any]) -> list[str]:
     warm, cold = engine["warm"], engine["cold"]
     return [
         engine["name"],
-        *(f"{warm[key]:.3f}" for key in _WARM_COLUMNS),
-        _ratio(engine["times_pytorch_warm"]),
+        *(f"{warm[key]:.3f}" for key in WARM_COLUMNS),
+        ratio(engine["times_pytorch_warm"]),
         f"{cold['p50']:.3f}",
-        _ratio(engine["times_pytorch_cold"]),
+        ratio(engine["times_pytorch_cold"]),
         f"{engine['first_result_ms']:.0f}",
         f"{engine['peak_memory_mib']:.0f}",
         _mib(engine["file_bytes"]),
     ]
-
-
-def _ratio(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.2f}"
 
 
 def _mib(size_bytes: int) -> str:
@@ -124,6 +123,6 @@ def _render_picture(picture: dict[str, Any]) -> str:
         "predict is detect, align and age in one call"
     )
     rows = [
-        [stage, *(f"{summary[column]:.3f}" for column in _WARM_COLUMNS)] for stage, summary in picture["stages"].items()
+        [stage, *(f"{summary[column]:.3f}" for column in WARM_COLUMNS)] for stage, summary in picture["stages"].items()
     ]
-    return title + "\n" + render_table(("stage", *_WARM_COLUMNS), rows)
+    return title + "\n" + render_table(("stage", *WARM_COLUMNS), rows)

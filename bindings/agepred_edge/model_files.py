@@ -11,12 +11,6 @@ FACE_MODEL_VARIABLE = "AGEPRED_FACE_MODEL"
 NO_POINTS_MODEL = "none"
 """In place of a points model: the landmarks stay those of the face model."""
 
-_HOW_TO_GET_ONE = (
-    "agepred needs YuNet, the file yunet_n_dynamic.onnx that its authors publish in the folder onnx of the GitHub "
-    "repository ShiqiYu/libfacedetection.train; save it anywhere and name it with face_model=..., --face-model or the "
-    f"environment variable {FACE_MODEL_VARIABLE}"
-)
-
 _PACKAGE = Path(__file__).resolve().parent
 
 
@@ -56,22 +50,28 @@ def find_age_model(model: str | os.PathLike[str] | None) -> Path:
 
 
 def default_face_model() -> Path | None:
-    """The face model that is used where none is named: $AGEPRED_FACE_MODEL, else the packaged one."""
+    """The face model that is used where none is named: $AGEPRED_FACE_MODEL, else the packaged one.
+
+    None only in a build whose models were left out.
+    """
     if named := os.environ.get(FACE_MODEL_VARIABLE):
         return Path(named)
-    if packaged := _packaged(FACE_MODEL, "int8.onnx"):
-        return packaged
-    beside_checkout = _PACKAGE.parent.parent.parent / "shared" / "weights" / "yunet_n.onnx"
-    return beside_checkout if beside_checkout.is_file() else None  # until face_detector-0.1.0 is released
+    return _packaged(FACE_MODEL, "int8.onnx")
 
 
 def find_face_model(face_model: str | os.PathLike[str] | None) -> Path:
-    """The face model that a user means; raises DetectorMissingError with the way to get one."""
+    """The face model that a user means; raises DetectorMissingError with the way out."""
     path = default_face_model() if face_model is None else Path(face_model)
     if path is None:
-        raise DetectorMissingError(f"no face model: {_HOW_TO_GET_ONE}")
+        raise DetectorMissingError(
+            f"no face model: this installation lacks {FACE_MODEL}; install agepred-edge again, or name a file with "
+            f"face_model=..., --face-model or the environment variable {FACE_MODEL_VARIABLE}"
+        )
     if not path.is_file():
-        raise DetectorMissingError(f"face model {path}: there is no such file; {_HOW_TO_GET_ONE}")
+        raise DetectorMissingError(
+            f"face model {path}: there is no such file; without face_model=..., --face-model and the environment "
+            f"variable {FACE_MODEL_VARIABLE} the packaged one is used"
+        )
     return path
 
 

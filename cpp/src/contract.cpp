@@ -126,10 +126,12 @@ FaceContract read_face_contract(const MetadataLookup &lookup) {
     return contract;
 }
 
-CropContract read_points_contract(const MetadataLookup &lookup) {
-    CropContract contract;
+PointsContract read_points_contract(const MetadataLookup &lookup) {
+    PointsContract contract;
     read_common(lookup, "points", contract);
     read_crop(lookup, contract);
+    constexpr const char *passes = "agepred.points.passes";
+    contract.passes = number(passes, lookup(passes).value_or("1"), 1, 4);
     return contract;
 }
 

@@ -20,10 +20,14 @@ struct ModelContract {
     bool int8_exact;
 };
 
-// What a model says that sees crops of faces. A refiner of the five points says no more.
+// What a model says that sees crops of faces.
 struct CropContract : ModelContract {
     std::string crop_detector;
     Points crop_points;
+};
+
+struct PointsContract : CropContract {
+    int passes; // how often it looks, each time at a crop cut by its last answer
 };
 
 struct AgeContract : CropContract {
@@ -45,6 +49,6 @@ using MetadataLookup = std::function<std::optional<std::string>(const char *key)
 // Read the keys of a model of that task. Throw Error(INVALID_MODEL) that names the key that is missing or wrong.
 AgeContract read_age_contract(const MetadataLookup &lookup);
 FaceContract read_face_contract(const MetadataLookup &lookup);
-CropContract read_points_contract(const MetadataLookup &lookup);
+PointsContract read_points_contract(const MetadataLookup &lookup);
 
 } // namespace agepred::core

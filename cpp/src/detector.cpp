@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 
 namespace agepred::core {
 namespace {
@@ -108,31 +107,38 @@ Detector::Detector(const std::shared_ptr<const onnx::Runtime> &runtime, const De
 }
 
 void Detector::detect(const ImageView &image, Workspace &workspace) const {
+    workspace.times = {};
     const double scale = scale_for(image);
     look(image, {scale, 0.0}, workspace);
     std::vector<Face> &faces = workspace.faces;
     const auto large = static_cast<float>(face_model_.contract().largest / scale);
-    const auto is_at_least = [](float side) {
-        return [side](const Face &face) { return std::max(face.width, face.height) >= side; };
-    };
-    if (faces.empty() || std::any_of(faces.begin(), faces.end(), is_at_least(large))) {
+    const auto is_at_least = [](const Face &face, float side) { return std::max(face.width, face.height) >= side; };
+    // Whoever asks for doubtful faces, too, gets them; they neither call for a second look nor hide what it finds.
+    const float sure_score = face_model_.contract().min_score;
+    const auto is_sure = [sure_score](const Face &face) { return face.score >= sure_score; };
+    const auto is_large = [&](const Face &face) { return is_sure(face) && is_at_least(face, large); };
+    const bool saw_one = std::any_of(faces.begin(), faces.end(), is_sure);
+    if (!saw_one || std::any_of(faces.begin(), faces.end(), is_large)) {
         workspace.fine.swap(faces);
         const int far_side = std::max(1, settings_.max_side / 4);
         look(image, {std::min(scale, static_cast<double>(far_side) / std::max(image.width, image.height)), wide_border},
              workspace);
         if (!workspace.fine.empty()) {
             // From further away only the large ones are seen well.
-            std::erase_if(faces, std::not_fn(is_at_least(large / 2)));
+            std::erase_if(
+                faces, [&](const Face &face) { return !is_sure(face) || (saw_one && !is_at_least(face, large / 2)); });
         }
         add_uncovered(workspace.fine, faces);
     }
     std::sort(faces.begin(), faces.end(),
               [](const Face &a, const Face &b) { return a.width * a.height > b.width * b.height; });
+    workspace.times.end(workspace.times.decode);
     if (points_model_) {
         for (Face &face : faces) {
             points_model_->refine(image, face.points, workspace.points);
         }
     }
+    workspace.times.end(workspace.times.refine);
 }
 
 double Detector::scale_for(const ImageView &image) const {
@@ -145,18 +151,24 @@ double Detector::scale_for(const ImageView &image) const {
 
 void Detector::look(const ImageView &image, const Look &look, Workspace &workspace) const {
     const Place place(image, look.scale, look.border);
-    const float min_score = settings_.min_score;
-    if (face_model_.is_yunet()) {
-        lay(image, place, {image.blue, image.green, image.red}, 0.0F, workspace.floats, workspace);
-        face_model_.find(workspace.floats, place.columns, place.rows, min_score, workspace.faces);
-    } else {
-        constexpr std::uint8_t zero = 128; // of the graph's normalization
-        lay(image, place, {image.red, image.green, image.blue}, zero, workspace.bytes, workspace);
-        face_model_.find(workspace.bytes, place.columns, place.rows, min_score, workspace.faces);
-    }
+    StageTimes &times = workspace.times;
+    const auto run = [&](const std::array<int, 3> &channels, auto rest, auto &planes) {
+        lay(image, place, channels, rest, planes, workspace);
+        times.end(times.fill);
+        onnx::Results results = face_model_.run(planes, place.columns, place.rows);
+        times.end(times.network);
+        return results;
+    };
+    constexpr std::uint8_t zero = 128; // of our graphs' normalization
+    const onnx::Results results = face_model_.is_yunet()
+                                      ? run({image.blue, image.green, image.red}, 0.0F, workspace.floats)
+                                      : run({image.red, image.green, image.blue}, zero, workspace.bytes);
+    face_model_.decode_all(results, place.columns, place.rows, settings_.min_score, workspace.faces);
     for (Face &face : workspace.faces) {
         map_to_picture(image, place, face);
     }
+    times.end(times.decode);
+    ++times.looks;
 }
 
 } // namespace agepred::core

@@ -1,6 +1,7 @@
 // Pictures to faces.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -23,6 +24,23 @@ struct DetectorSettings {
         0; // pixels of the picture: the network's input is made no larger than such a face needs; 0: off
 };
 
+// What the stages of a call took, in nanoseconds; agepred-bench reads it.
+struct StageTimes {
+    std::int64_t fill = 0;    // the picture into the network's input
+    std::int64_t network = 0; // the face model
+    std::int64_t decode = 0;  // its answers to faces: decoding, suppression, onto the picture, sorting
+    std::int64_t refine = 0;  // the points model and its crops, of all faces
+    int looks = 0;            // runs of the face model
+    std::chrono::steady_clock::time_point last = std::chrono::steady_clock::now();
+
+    // Adds the time since the last call, or since there is this object, to a stage.
+    void end(std::int64_t &stage) {
+        const auto now = std::chrono::steady_clock::now();
+        stage += std::chrono::nanoseconds(now - last).count();
+        last = now;
+    }
+};
+
 class Detector {
   public:
     // Memory that calls reuse, so that a warm detector allocates nothing of its own. One a thread.
@@ -34,6 +52,7 @@ class Detector {
         std::vector<Face> faces; // the answer of detect()
         std::vector<Face> fine;  // what the first of two looks found
         PointsModel::Workspace points;
+        StageTimes times; // of the last call of detect()
     };
 
     // Throws Error(INVALID_MODEL) for a file that is no face model, or no points model.

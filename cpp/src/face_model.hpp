@@ -30,14 +30,18 @@ class FaceModel {
     // Whether the input is that of YuNet, floats in BGR; else it is bytes in RGB.
     [[nodiscard]] bool is_yunet() const { return is_yunet_; }
 
-    // Fills `faces`, in pixels of the input, the likeliest first, none of them twice. planes: three of rows x columns,
-    // both multiples of `alignment`, of the type that is_yunet() tells. Safe from any number of threads. Throws
-    // Error(INFERENCE_FAILED).
-    template <class Pixel> void find(const std::vector<Pixel> &planes, int columns, int rows, float min_score,
-                                     std::vector<Face> &faces) const {
+    // Runs the network. planes: three of rows x columns, both multiples of `alignment`, of the type that is_yunet()
+    // tells. Safe from any number of threads. Throws Error(INFERENCE_FAILED).
+    template <class Pixel>
+    [[nodiscard]] onnx::Results run(const std::vector<Pixel> &planes, int columns, int rows) const {
         const std::array<std::int64_t, 4> shape = {1, 3, rows, columns};
-        decode_all(model_.run(std::span<const Pixel>(planes), shape), columns, rows, min_score, faces);
+        return model_.run(std::span<const Pixel>(planes), shape);
     }
+
+    // Fills `faces` with what the network says of an input of that size: in pixels of it, the likeliest first, none of
+    // them twice. Throws Error(INFERENCE_FAILED).
+    void decode_all(const onnx::Results &results, int columns, int rows, float min_score,
+                    std::vector<Face> &faces) const;
 
   private:
     // Indices of a stride's outputs.
@@ -48,8 +52,6 @@ class FaceModel {
     void read_ours(const Signature &signature);
     void read_yunet(const Signature &signature);
     [[nodiscard]] bool takes_any_size(onnx::ElementType type) const;
-    void decode_all(const onnx::Results &results, int columns, int rows, float min_score,
-                    std::vector<Face> &faces) const;
 
     onnx::Model model_;
     bool is_yunet_;

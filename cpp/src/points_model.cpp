@@ -44,19 +44,26 @@ PointsModel::PointsModel(std::shared_ptr<const onnx::Runtime> runtime, const std
 }
 
 void PointsModel::refine(const ImageView &image, Points &points, Workspace &workspace) const {
+    for (int pass = 0; pass < contract_.passes && look(image, points, workspace); ++pass) {
+    }
+}
+
+bool PointsModel::look(const ImageView &image, Points &points, Workspace &workspace) const {
     workspace.crop.resize(3 * static_cast<std::size_t>(crop_side_) * static_cast<std::size_t>(crop_side_));
     Similarity onto_picture{};
     try {
         onto_picture = align(image, points, contract_.crop_points, crop_side_, workspace.crop.data());
     } catch (const Error &) { // of these points; the picture has others
-        return;
+        return false;
     }
     split_planes(workspace.crop.data(), crop_side_, workspace.planar);
     const std::array<std::int64_t, 4> shape = {1, 3, crop_side_, crop_side_};
     const onnx::Results results = model_.run(std::span<const std::uint8_t>(workspace.planar), shape);
-    if (const auto seen = as_points(results.floats(points_), contract_.crop_points)) {
+    const auto seen = as_points(results.floats(points_), contract_.crop_points);
+    if (seen) {
         points = onto_picture.apply(*seen);
     }
+    return seen.has_value();
 }
 
 } // namespace agepred::core

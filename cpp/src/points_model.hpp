@@ -23,14 +23,17 @@ class PointsModel {
     PointsModel(std::shared_ptr<const onnx::Runtime> runtime, const std::string &path,
                 const onnx::ModelSettings &settings);
 
-    // Moves a detector's points, in pixels of the picture, to where the network sees them. They stay where no crop can
-    // be cut by them and where the answer is no face's: not finite, further than half a side outside of the crop, or in
-    // a heap. Safe from any number of threads. Throws Error(INFERENCE_FAILED).
+    // Moves a detector's points, in pixels of the picture, to where the network sees them, looking as often as its file
+    // says. They stay where no crop can be cut by them and where the answer is no face's: not finite, further than half
+    // a side outside of the crop, or in a heap. Safe from any number of threads. Throws Error(INFERENCE_FAILED).
     void refine(const ImageView &image, Points &points, Workspace &workspace) const;
 
   private:
+    // One look; false where the points stay.
+    bool look(const ImageView &image, Points &points, Workspace &workspace) const;
+
     onnx::Model model_;
-    CropContract contract_{};
+    PointsContract contract_{};
     int crop_side_ = 0;
     std::size_t points_ = 0; // index of that output
 };

@@ -33,8 +33,8 @@ def int8_model() -> Path:
 
 
 @pytest.fixture(scope="session")
-def estimator(yunet: Path) -> AgeEstimator:
-    return AgeEstimator(face_model=yunet)
+def estimator() -> AgeEstimator:
+    return AgeEstimator()
 
 
 @pytest.fixture(scope="session")

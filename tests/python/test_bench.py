@@ -36,12 +36,6 @@ def quick_first(monkeypatch):
     monkeypatch.setattr(bench, "measure_first_result", lambda spec, side: first)
 
 
-@pytest.fixture
-def detector():
-    if agepred_edge.default_face_model() is None:
-        pytest.skip("no face model: set AGEPRED_FACE_MODEL or put ../shared beside the checkout")
-
-
 def run(capsys, *arguments):
     """Exit status, standard output and standard error of the command."""
     status = bench.main([*map(str, arguments)])
@@ -230,7 +224,7 @@ def test_refuses_an_output_that_cannot_be_written(models, tmp_path, capsys):
     assert "no folder" in refusal(capsys, "--model", model, "--output", tmp_path / "absent" / "result.json")
 
 
-def test_picture_is_timed_stage_by_stage(models, capsys, detector, hopper_path):
+def test_picture_is_timed_stage_by_stage(models, capsys, hopper_path):
     result = run_json(capsys, "--model", models / "int8.onnx", "--no-torch", "--image", hopper_path)
     assert result["crops"] == {"count": 1, "side": 16, "source": f"faces of {hopper_path.name}"}
     picture = result["picture"]
@@ -242,7 +236,7 @@ def test_picture_is_timed_stage_by_stage(models, capsys, detector, hopper_path):
     assert "\ndetect " in out
 
 
-def test_refuses_a_picture_without_a_face(models, tmp_path, capsys, detector):
+def test_refuses_a_picture_without_a_face(models, tmp_path, capsys):
     image = pytest.importorskip("PIL.Image")
     empty = tmp_path / "wall.png"
     image.new("RGB", (64, 64), "gray").save(empty)

@@ -66,10 +66,6 @@ except ImportError as error:
     assert "pip install 'agepred-edge[cli]'" in run(device_python, script).stdout
 
 
-released = (ROOT / "models" / FACE_MODEL / "int8.onnx").is_file()
-
-
-@pytest.mark.skipif(not released, reason=f"{FACE_MODEL} is not released yet")
 def test_detector_and_refiner_of_the_wheel(device_python: Path, hopper, tmp_path: Path) -> None:
     """Nothing named, nothing beside the wheel: its own detector and its own refiner."""
     import numpy as np
@@ -88,19 +84,6 @@ print(len(estimator.predict(numpy.load({str(tmp_path / "hopper.npy")!r}), pixel_
     assert "site-packages" in face_model
     assert points_model.endswith(f"{FACE_MODEL}/points_int8.onnx")
     assert count == "1"
-
-
-@pytest.mark.skipif(released, reason="the wheel has a detector")
-def test_no_detector_in_the_wheel(device_python: Path) -> None:
-    script = """
-import numpy
-from agepred_edge import AgeEstimator, DetectorMissingError
-try:
-    AgeEstimator().predict(numpy.zeros((9, 9, 3), numpy.uint8), pixel_format="RGB")
-except DetectorMissingError as error:
-    print(error)
-"""
-    assert "AGEPRED_FACE_MODEL" in run(device_python, script, AGEPRED_FACE_MODEL="").stdout
 
 
 def test_commands_without_their_extras(device_python: Path) -> None:

@@ -63,6 +63,27 @@ def both(face: Path, points: Path, pixels: NDArray[np.uint8], max_side: int = 64
     return before, after
 
 
+@pytest.mark.parametrize("passes", [1, 2, 4])
+def test_each_pass_begins_where_the_last_one_ended(tmp_path: Path, passes: int) -> None:
+    face = one_face(tmp_path / "face.onnx", turned(20, 3.0))
+    keys = points_keys(TARGETS) | {"agepred.points.passes": str(passes)}
+    points = points_model(tmp_path / "points.onnx", ANSWER, targets=TARGETS, side=SIDE, keys=keys)
+    before, after = both(face, points, picture())
+    expected = before.landmarks.astype(float)
+    for _ in range(passes):
+        expected = moved(ANSWER, TARGETS, expected)
+    assert after.landmarks == pytest.approx(expected, abs=5e-3)
+
+
+@pytest.mark.parametrize("passes", ["0", "5", "two", ""])
+def test_impossible_number_of_passes_is_refused(tmp_path: Path, passes: str) -> None:
+    face = one_face(tmp_path / "face.onnx", turned(0, 3.0))
+    keys = points_keys(TARGETS) | {"agepred.points.passes": passes}
+    points = points_model(tmp_path / "points.onnx", ANSWER, targets=TARGETS, side=SIDE, keys=keys)
+    with pytest.raises(ModelError, match=r"agepred\.points\.passes"):
+        FaceDetector(face, points_model=points)
+
+
 @pytest.mark.parametrize("factor", [1, 3])
 @pytest.mark.parametrize("size", [0.8, 6.0])
 @pytest.mark.parametrize("degrees", [0, 30, -75, 180])

@@ -23,7 +23,7 @@ from agepred_train.storage import replacing
 
 KINDS = (("score", 1), ("box", 4), ("points", 10))
 """Outputs of each stride and their channels."""
-SMALLEST, LARGEST = 12, 256
+SMALLEST, LARGEST = 12, 160
 """Sides in pixels of the input between which a face is found well; a larger one is looked at from further away."""
 
 _TOLERANCE = 2e-3

@@ -29,6 +29,8 @@ LEAST_EYES = 12.0
 # The crop is small: what a camera does to a picture has mostly been averaged away in it.
 _DEGRADATION = Degradation(light=0.5, blur=0.06, coarse=0.0, noise=0.08, jpeg=0.1)
 
+_FAR_TURN = 45.0  # degrees by which points that are far off are turned at most, either way
+
 # A picture is cut to this many distances between the eyes around the face first: nothing farther off shows.
 _SURROUNDINGS = 3.5
 
@@ -140,8 +142,10 @@ def shrunk(
 def detector_errors(points: Points, recipe: RefinerRecipe, rng: np.random.Generator) -> Points:
     """Return points as a detector might put them: all off together, and each by itself; now and then far off."""
     eyes = eye_distance(points)
-    much = 1.8 if rng.random() < 0.15 else 1.0
-    angle = math.radians(rng.normal(0, recipe.rotation * much))
+    far = rng.random() < recipe.far_share
+    much = 2.0 if far else 1.0
+    degrees = rng.uniform(-_FAR_TURN, _FAR_TURN) if far else 0.0
+    angle = math.radians(degrees + rng.normal(0, recipe.rotation))
     factor = math.exp(rng.normal(0, recipe.scale * much))
     turn = factor * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     center = points.mean(axis=0)

@@ -21,6 +21,7 @@ from agepred_train.refiner.train import load_trained_refiner
 from agepred_train.storage import replacing
 
 OUTPUT = "points"
+PASSES = 2
 
 _TOLERANCE = 1e-4  # of the crop's side
 
@@ -57,6 +58,8 @@ def export_refiner(run: Path, out: Path, *, version: str, detector: str) -> Path
         "agepred.record": hashlib.sha256(record).hexdigest(),
         "agepred.crop.points": ";".join(f"{x:.5f},{y:.5f}" for x, y in crop_points(eyes)),
         "agepred.crop.detector": detector,
+        # A face that the detector takes for upright is turned upright by the first look and placed by the second.
+        "agepred.points.passes": str(PASSES),
     }
     helper.set_model_props(model, keys)
     onnx.checker.check_model(model, full_check=True)
