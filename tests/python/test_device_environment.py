@@ -44,7 +44,7 @@ import numpy
 from agepred_edge import AgeEstimator
 assert not any(importlib.util.find_spec(name) for name in ("PIL", "torch", "cv2", "typer", "rich"))
 picture = numpy.load({str(tmp_path / "hopper.npy")!r})
-faces = AgeEstimator(face_model={str(yunet)!r}).predict(picture, pixel_format="RGB")
+faces = AgeEstimator(face_model={str(yunet)!r}, points_model="none").predict(picture, pixel_format="RGB")
 assert "onnxruntime" not in sys.modules, "its Python half is not needed"
 print(len(faces), faces[0].age)
 """

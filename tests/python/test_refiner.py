@@ -89,7 +89,7 @@ def test_faces_are_cut_out_and_shrunk_with_their_points():
 
 
 def test_errors_of_the_detector_are_as_large_as_the_recipe_says():
-    still = RefinerRecipe(name="still", shift=0, scale=0, rotation=0, point_noise=0)
+    still = RefinerRecipe(name="still", shift=0, scale=0, rotation=0, point_noise=0, far_share=0)
     points = (crop_points(0.31) * 300).astype(np.float32)
     np.testing.assert_allclose(detector_errors(points, still, np.random.default_rng(0)), points, atol=1e-3)
     for change, low, high in (({"shift": 0.1}, 0.08, 0.14), ({"point_noise": 0.1}, 0.08, 0.14)):
@@ -99,6 +99,17 @@ def test_errors_of_the_detector_are_as_large_as_the_recipe_says():
         assert low < errors.std() < high
         common = errors.mean(axis=1).std() / errors.std()
         assert common > 0.99 if "shift" in change else common < 0.6
+
+
+def test_points_that_are_far_off_are_turned_either_way():
+    far = RefinerRecipe(name="far", shift=0, scale=0, rotation=0, point_noise=0, far_share=1)
+    points = (crop_points(0.31) * 300).astype(np.float32)
+    rng = np.random.default_rng(3)
+    eyes = np.stack([np.diff(detector_errors(points, far, rng)[:2], axis=0)[0] for _ in range(400)])
+    degrees = np.degrees(np.arctan2(eyes[:, 1], eyes[:, 0]))
+    assert -45 <= degrees.min() < -40
+    assert 40 < degrees.max() <= 45
+    np.testing.assert_allclose(np.hypot(*eyes.T), eye_distance(points), rtol=1e-5)
 
 
 def test_crop_targets_are_upright_and_inside():
