@@ -134,7 +134,7 @@ def release_detector(
             name: {"bytes": (files / name).stat().st_size, "sha256": sha256_of_file(files / name)} for name in FILES
         },
         "parameters": {name: _parameters(files / name) for name in (FP32, POINTS_FP32)},
-        "test": measured,
+        "test": _figures(measured),
         "commands": list(commands),
         "records": {"detector": records[runs.detector], "refiner": records[runs.refiner]},
     }
@@ -155,6 +155,22 @@ def _checked_evaluation(path: Path, files: Path) -> dict[str, Any]:
     if options["split"] != "test" or options["limit"] is not None:
         raise ReleaseError(f"{path}: is not of the whole split `test`: evaluate with --split test, without --limit")
     return measured
+
+
+def _figures(measured: dict[str, Any]) -> dict[str, Any]:
+    """Return an evaluation without what only plots need, and without the places where files lay."""
+    columns = {
+        name: {part: {"sha256": file["sha256"]} for part, file in column.items() if isinstance(file, dict)}
+        for name, column in measured["columns"].items()
+    }
+    options = {name: value for name, value in measured["options"].items() if name != "teacher"}
+    return {"columns": columns, "options": options, "data": measured["data"], "rows": _without_plots(measured["rows"])}
+
+
+def _without_plots(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {name: _without_plots(branch) for name, branch in tree.items() if name not in ("curve", "histogram")}
+    return tree
 
 
 def _parameters(fp32: Path) -> int:
