@@ -3,7 +3,6 @@
 Batch normalization is folded into the convolutions. The file is compared with the network before it gets its name.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -17,10 +16,9 @@ from agepred_edge import DEFAULT_POINTS
 from agepred_train.archive import DataError
 from agepred_train.data import AGES
 from agepred_train.fit import RECORD, load_best
-from agepred_train.graph import INPUT, GraphWriter, run_model
+from agepred_train.graph import INPUT, GraphWriter, common_keys, run_model, write_model
 from agepred_train.model import AgeNetwork, InvertedResidual
 from agepred_train.recipes import Recipe
-from agepred_train.storage import replacing
 
 OUTPUT = "logits"
 GROUPS = ((0, 25), (26, 50), (51, 75), (76, 116))
@@ -58,10 +56,7 @@ def export(run: Path, out: Path, *, version: str) -> Path:
     difference = _largest_difference(model, network, recipe.crop_side)
     if not difference <= _LOGIT_TOLERANCE:
         raise ExportError(f"{out}: logits differ from the network's by {difference}; nothing was written")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as temporary:
-        temporary.write_bytes(model.SerializeToString())
-    return out
+    return write_model(model, out)
 
 
 def load_trained(run: Path) -> tuple[AgeNetwork, Recipe]:
@@ -88,12 +83,7 @@ def contract_keys(record: bytes, version: str) -> dict[str, str]:
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{RECORD}: not a record of `train` ({error!r}); train again") from error
     return {
-        "agepred.format": "1",
-        "agepred.task": "age",
-        "agepred.version": version,
-        # Nothing in a float file is an integer sum, so nothing can saturate.
-        "agepred.exact": "1",
-        "agepred.record": hashlib.sha256(record).hexdigest(),
+        **common_keys("age", version, record),
         "agepred.crop.points": ";".join(f"{x:.5f},{y:.5f}" for x, y in DEFAULT_POINTS),
         "agepred.crop.detector": crop_detector,
         "agepred.age.first": str(AGES.start),

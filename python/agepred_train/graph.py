@@ -4,6 +4,7 @@ Written by hand in place of traced, a graph has the few operators that ONNX Runt
 names, and nothing else.
 """
 
+import hashlib
 from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
@@ -21,6 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from agepred_train.archive import DataError
 from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO
+from agepred_train.storage import replacing
 
 INPUT = "image"
 """Name of every model's input."""
@@ -132,6 +134,26 @@ def read_model(path: Path) -> onnx.ModelProto:
     if not model.graph.input or not model.graph.node:
         raise DataError(f"{path}: not an ONNX file (no graph); give one that `export` or `quantize` wrote")
     return model
+
+
+def write_model(model: onnx.ModelProto, out: Path) -> Path:
+    """Write a model file and return its path; an old file is replaced only by a whole new one."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(out) as temporary:
+        temporary.write_bytes(model.SerializeToString())
+    return out
+
+
+def common_keys(task: str, version: str, record: bytes) -> dict[str, str]:
+    """Return the metadata that every float file has: docs/model_contract.md, from the bytes of its training record."""
+    return {
+        "agepred.format": "1",
+        "agepred.task": task,
+        "agepred.version": version,
+        # Nothing in a float file is an integer sum, so nothing can saturate.
+        "agepred.exact": "1",
+        "agepred.record": hashlib.sha256(record).hexdigest(),
+    }
 
 
 def read_keys(model: onnx.ModelProto) -> dict[str, str]:

@@ -32,10 +32,9 @@ from agepred_train.bias_correction import correct_biases
 from agepred_train.compact import compact
 from agepred_train.data import Collection
 from agepred_train.dataset import FaceCrops
-from agepred_train.graph import INPUT, read_keys, read_model
+from agepred_train.graph import INPUT, read_keys, read_model, write_model
 from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO
 from agepred_train.prepare import Faces, clean
-from agepred_train.storage import replacing
 
 Method = Literal["minmax", "percentile", "entropy"]
 
@@ -109,10 +108,7 @@ def quantize(fp32: Path, out: Path, collection: Collection, faces: Faces, config
     side = shape[2]
     crops = calibration_crops(collection, faces, side, config)
     quantized = quantize_graph(model, crops, config)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as temporary:
-        temporary.write_bytes(quantized.SerializeToString())
-    return out
+    return write_model(quantized, out)
 
 
 def calibration_crops(collection: Collection, faces: Faces, side: int, config: Quantization) -> NDArray[np.uint8]:

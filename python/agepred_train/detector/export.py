@@ -1,6 +1,5 @@
 """Write a trained detector as fp32.onnx, and fp32.onnx as int8.onnx, after docs/model_contract.md."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -17,9 +16,8 @@ from agepred_train.detector.network import STRIDES, FaceNetwork
 from agepred_train.detector.train import load_trained_detector
 from agepred_train.export import ExportError
 from agepred_train.fit import RECORD
-from agepred_train.graph import INPUT, GraphWriter, read_model
+from agepred_train.graph import INPUT, GraphWriter, common_keys, read_model, write_model
 from agepred_train.quantize import Quantization, quantize_graph
-from agepred_train.storage import replacing
 
 KINDS = (("score", 1), ("box", 4), ("points", 10))
 """Outputs of each stride and their channels."""
@@ -54,10 +52,7 @@ def export_detector(run: Path, out: Path, *, version: str, min_score: float) -> 
     difference = largest_difference(model, network)
     if not difference <= _TOLERANCE:
         raise ExportError(f"{out}: answers differ from the network's by {difference}; nothing was written")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as temporary:
-        temporary.write_bytes(model.SerializeToString())
-    return out
+    return write_model(model, out)
 
 
 def detector_keys(record: bytes, version: str, min_score: float) -> dict[str, str]:
@@ -71,11 +66,7 @@ def detector_keys(record: bytes, version: str, min_score: float) -> dict[str, st
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{RECORD}: not a record of `train-detector` ({error!r}); train again") from error
     return {
-        "agepred.format": "1",
-        "agepred.task": "face",
-        "agepred.version": version,
-        "agepred.exact": "1",
-        "agepred.record": hashlib.sha256(record).hexdigest(),
+        **common_keys("face", version, record),
         "agepred.face.min_score": f"{min_score:.3f}",
         "agepred.face.smallest": str(SMALLEST),
         "agepred.face.largest": str(LARGEST),
@@ -126,10 +117,7 @@ def quantize_detector(fp32: Path, out: Path, scenes: NDArray[np.uint8], config: 
     _set_batch(model, None)  # the ranges are found with several pictures at once
     quantized = quantize_graph(model, scenes, config, floats=floats)
     _set_batch(quantized, 1)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as temporary:
-        temporary.write_bytes(quantized.SerializeToString())
-    return out
+    return write_model(quantized, out)
 
 
 def _set_batch(model: onnx.ModelProto, count: int | None) -> None:

@@ -1,17 +1,15 @@
 """Training configurations of the detector."""
 
-import math
 from dataclasses import dataclass
 
-from agepred_train.overrides import BELOW_ONE, TINY, UNBOUNDED, check_limits, check_multiples
+from agepred_train.overrides import UNBOUNDED, check_limits, check_multiples
+from agepred_train.stepped import SteppedRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DetectorRecipe:
+class DetectorRecipe(SteppedRecipe):
     """Everything that a training run of the detector is free to choose."""
 
-    name: str
-    """Recipe this configuration started from."""
     side: int = 256
     """Width and height of the training scenes in pixels, a multiple of 32."""
     stem: int = 24
@@ -19,19 +17,9 @@ class DetectorRecipe:
     body: int = 64
     """Channels of everything after, a multiple of 8."""
     steps: int = 9000
-    """Optimizer steps, at least 1; whole epochs are made of them."""
     epoch_steps: int = 500
-    """Steps after which the network is validated and saved, at least 1."""
     batch_size: int = 32
-    """Scenes per optimizer step, at least 2 (batch normalization needs them)."""
-    learning_rate: float = 3e-3
-    """AdamW's peak learning rate, above 0."""
     warmup_steps: int = 300
-    """Optimizer steps over which the learning rate rises linearly from 0; a cosine leads down to 0 after."""
-    weight_decay: float = 0.01
-    """AdamW's decoupled decay, at least 0; biases and normalization are exempt."""
-    ema_decay: float = 0.998
-    """Decay per step of the averaged weights, which are the ones validated and kept; 0 up to 1."""
     score_weight: float = 1.0
     """Weight of the scores' loss, at least 0."""
     box_weight: float = 2.0
@@ -54,22 +42,11 @@ class DetectorRecipe:
     """Share of scenes where patches hide parts of faces, 0 to 1."""
     degraded: float = 1.0
     """How often scenes are relit, blurred, made coarse or noisy, or saved as JPEG: a multiple of the usual, 0 to 1."""
-    max_pictures: int = 0
-    """Use only the first this many pictures of each set; 0 means all."""
-    num_workers: int = 2
-    """Processes that compose scenes, at least 0."""
     threads: int = 2
-    """Threads of the training process itself, at least 1."""
-    seed: int = 1
-    """Seed of everything random, at least 0."""
-
-    @property
-    def epochs(self) -> int:
-        """Rounds of `epoch_steps` that hold all steps."""
-        return math.ceil(self.steps / self.epoch_steps)
 
     def __post_init__(self) -> None:
         """Check every limit that the fields' descriptions state."""
+        SteppedRecipe.__post_init__(self)  # a class with slots is made anew: super() without names would miss it
         check_limits(self, _LIMITS)
         check_multiples(self, {"side": 32, "stem": 8, "body": 8})
 
@@ -78,13 +55,6 @@ _LIMITS = (
     ("side", 32, 1024),
     ("stem", 8, 256),
     ("body", 8, 256),
-    ("steps", 1, UNBOUNDED),
-    ("epoch_steps", 1, UNBOUNDED),
-    ("batch_size", 2, UNBOUNDED),
-    ("learning_rate", TINY, UNBOUNDED),
-    ("warmup_steps", 0, UNBOUNDED),
-    ("weight_decay", 0, UNBOUNDED),
-    ("ema_decay", 0, BELOW_ONE),
     ("score_weight", 0, UNBOUNDED),
     ("box_weight", 0, UNBOUNDED),
     ("points_weight", 0, UNBOUNDED),
@@ -96,10 +66,6 @@ _LIMITS = (
     ("turned", 0, 1),
     ("hidden", 0, 1),
     ("degraded", 0, 1),
-    ("max_pictures", 0, UNBOUNDED),
-    ("num_workers", 0, 256),
-    ("threads", 1, 1024),
-    ("seed", 0, 2**32 - 1),
 )
 
 

@@ -1,6 +1,5 @@
 """Write a trained refiner as an ONNX file, and that as an 8-bit one, after docs/model_contract.md."""
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -14,11 +13,10 @@ from torch import nn
 from agepred_train.archive import DataError
 from agepred_train.export import ExportError
 from agepred_train.fit import RECORD
-from agepred_train.graph import INPUT, GraphWriter, read_model, run_model
+from agepred_train.graph import INPUT, GraphWriter, common_keys, read_model, run_model, write_model
 from agepred_train.quantize import Quantization, quantize_graph
 from agepred_train.refiner.network import PointsNetwork, crop_points
 from agepred_train.refiner.train import load_trained_refiner
-from agepred_train.storage import replacing
 
 OUTPUT = "points"
 PASSES = 2
@@ -51,11 +49,7 @@ def export_refiner(run: Path, out: Path, *, version: str, detector: str) -> Path
     except (ValueError, TypeError, KeyError) as error:
         raise DataError(f"{run / RECORD}: not a record of `train-refiner` ({error!r}); train again") from error
     keys = {
-        "agepred.format": "1",
-        "agepred.task": "points",
-        "agepred.version": version,
-        "agepred.exact": "1",
-        "agepred.record": hashlib.sha256(record).hexdigest(),
+        **common_keys("points", version, record),
         "agepred.crop.points": ";".join(f"{x:.5f},{y:.5f}" for x, y in crop_points(eyes)),
         "agepred.crop.detector": detector,
         # A face that the detector takes for upright is turned upright by the first look and placed by the second.
@@ -69,10 +63,7 @@ def export_refiner(run: Path, out: Path, *, version: str, detector: str) -> Path
     difference = float(np.abs(run_model(model, {INPUT: crops}) - expected).max())
     if not difference <= _TOLERANCE:
         raise ExportError(f"{out}: points differ from the network's by {difference}; nothing was written")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as temporary:
-        temporary.write_bytes(model.SerializeToString())
-    return out
+    return write_model(model, out)
 
 
 def build_refiner_graph(network: PointsNetwork, side: int) -> onnx.ModelProto:
@@ -105,7 +96,4 @@ def quantize_refiner(fp32: Path, out: Path, crops: NDArray[np.uint8], config: Qu
     maps = next(makers[node.input[0]] for node in model.graph.node if node.op_type == "Reshape")
     floats = [maps.name, *(node.name for node in model.graph.node if node.op_type in ("Reshape", "Softmax", "MatMul"))]
     quantized = quantize_graph(model, crops, config, floats=floats)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(out) as temporary:
-        temporary.write_bytes(quantized.SerializeToString())
-    return out
+    return write_model(quantized, out)

@@ -1,17 +1,15 @@
 """Training configurations of the refiner."""
 
-import math
 from dataclasses import dataclass
 
-from agepred_train.overrides import BELOW_ONE, TINY, UNBOUNDED, check_limits, check_multiples
+from agepred_train.overrides import UNBOUNDED, check_limits, check_multiples
+from agepred_train.stepped import SteppedRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefinerRecipe:
+class RefinerRecipe(SteppedRecipe):
     """Everything that a training run of the refiner is free to choose."""
 
-    name: str
-    """Recipe this configuration started from."""
     crop_side: int = 64
     """Side of the crop in pixels, 32 to 256, a multiple of 16."""
     eyes: float = 0.31
@@ -19,19 +17,8 @@ class RefinerRecipe:
     width: int = 48
     """Channels of the finer layers, a multiple of 24; the coarser ones have a third more."""
     steps: int = 4800
-    """Optimizer steps, at least 1; whole epochs are made of them."""
     epoch_steps: int = 400
-    """Steps after which the network is validated and saved, at least 1."""
     batch_size: int = 96
-    """Crops per optimizer step, at least 2 (batch normalization needs them)."""
-    learning_rate: float = 3e-3
-    """AdamW's peak learning rate, above 0."""
-    warmup_steps: int = 200
-    """Optimizer steps over which the learning rate rises linearly from 0; a cosine leads down to 0 after."""
-    weight_decay: float = 0.01
-    """AdamW's decoupled decay, at least 0; biases and normalization are exempt."""
-    ema_decay: float = 0.998
-    """Decay per step of the averaged weights, which are the ones validated and kept; 0 up to 1."""
     shift: float = 0.08
     """Standard deviation of the detector's common error of place, in distances between the eyes, at least 0."""
     scale: float = 0.08
@@ -48,22 +35,10 @@ class RefinerRecipe:
     """Share of pictures that are shrunk before the crop, 0 to 1."""
     finest_eyes: float = 8.0
     """Smallest distance between the eyes after that, in pixels, at least 2."""
-    max_pictures: int = 0
-    """Use only the first this many pictures of each set; 0 means all."""
-    num_workers: int = 2
-    """Processes that cut crops, at least 0."""
-    threads: int = 1
-    """Threads of the training process itself, at least 1."""
-    seed: int = 1
-    """Seed of everything random, at least 0."""
-
-    @property
-    def epochs(self) -> int:
-        """Rounds of `epoch_steps` that hold all steps."""
-        return math.ceil(self.steps / self.epoch_steps)
 
     def __post_init__(self) -> None:
         """Check every limit that the fields' descriptions state."""
+        SteppedRecipe.__post_init__(self)  # a class with slots is made anew: super() without names would miss it
         check_limits(self, _LIMITS)
         check_multiples(self, {"crop_side": 16, "width": 24})
 
@@ -72,13 +47,6 @@ _LIMITS = (
     ("crop_side", 32, 256),
     ("eyes", 0.1, 0.6),
     ("width", 24, 240),
-    ("steps", 1, UNBOUNDED),
-    ("epoch_steps", 1, UNBOUNDED),
-    ("batch_size", 2, UNBOUNDED),
-    ("learning_rate", TINY, UNBOUNDED),
-    ("warmup_steps", 0, UNBOUNDED),
-    ("weight_decay", 0, UNBOUNDED),
-    ("ema_decay", 0, BELOW_ONE),
     ("shift", 0, 1),
     ("scale", 0, 1),
     ("rotation", 0, 90),
@@ -87,10 +55,6 @@ _LIMITS = (
     ("labeled_share", 0, 1),
     ("coarse_share", 0, 1),
     ("finest_eyes", 2, UNBOUNDED),
-    ("max_pictures", 0, UNBOUNDED),
-    ("num_workers", 0, 256),
-    ("threads", 1, 1024),
-    ("seed", 0, 2**32 - 1),
 )
 
 
