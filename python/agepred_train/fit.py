@@ -48,7 +48,7 @@ class AveragedWeights(WeightAveraging):
 
 
 class EpochLines(Callback):
-    """Append each epoch's figures to a file as one line of JSON."""
+    """Append each epoch's figures, those that it has, to a file as one line of JSON."""
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         self._path = path
@@ -56,7 +56,8 @@ class EpochLines(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the line; Lightning validates before it calls this."""
-        figures = {name: round(float(trainer.callback_metrics[name]), 4) for name in self._names}
+        known = trainer.callback_metrics
+        figures = {name: round(float(known[name]), 4) for name in self._names if name in known}
         line = {"epoch": trainer.current_epoch, "step": trainer.global_step, **figures}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
@@ -195,7 +196,7 @@ def known_notices_hidden() -> Iterator[None]:
 
 
 def load_weights(network: nn.Module, trained: nn.Module, run: Path) -> None:
-    """Give a network the weights of another one of the same shape.
+    """Give a network the weights of another one of the same shape, that of a run's best epoch.
 
     Raises:
         DataError: the shapes differ.
@@ -203,4 +204,7 @@ def load_weights(network: nn.Module, trained: nn.Module, run: Path) -> None:
     try:
         network.load_state_dict(trained.state_dict())
     except RuntimeError as error:
-        raise DataError(f"{run}: its network has another shape than this recipe's ({error})") from error
+        raise DataError(
+            f"{run / BEST_CHECKPOINT}: its network has another shape than this recipe's; start from a run of the same "
+            "architecture and widths, or from random numbers"
+        ) from error

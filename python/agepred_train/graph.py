@@ -47,7 +47,10 @@ class GraphWriter:
         return self.node("Mul", [centered, self.constant("pixel_scale", PIXEL_SCALE)])
 
     def sequence(self, module: nn.Module, value: str) -> str:
-        """Write the leaves of nested sequences in the order of their use; batch normalization is folded."""
+        """Write the leaves of nested sequences in the order of their use; batch normalization is folded.
+
+        Pools are of 2 x 2 cells.
+        """
         layers = [leaf for leaf in module.modules() if not isinstance(leaf, nn.Sequential)]
         for layer, following in zip_longest(layers, layers[1:]):
             if isinstance(layer, nn.Conv2d):
@@ -55,6 +58,8 @@ class GraphWriter:
                 value = self.conv(folded, value)
             elif isinstance(layer, nn.ReLU):
                 value = self.node("Relu", [value])
+            elif isinstance(layer, nn.MaxPool2d):
+                value = self.node("MaxPool", [value], kernel_shape=[2, 2], strides=[2, 2])
             elif isinstance(layer, nn.ReLU6):
                 limits = [self.constant("relu6.min", 0.0), self.constant("relu6.max", 6.0)]
                 value = self.node("Clip", [value, *limits])

@@ -34,7 +34,7 @@ def run(tmp_path_factory):
         for start in range(0, 64, 16):
             network(torch.from_numpy(crops(16, SIDE, start)))
         for head in network.heads:
-            head[-1].weight.mul_(20)
+            head.weight.mul_(20)
     state = {f"network.{name}": value for name, value in network.state_dict().items()}
     hyper_parameters = {"recipe": dataclasses.asdict(recipe)}
     torch.save({"state_dict": state, "hyper_parameters": hyper_parameters}, folder / "best.ckpt")
@@ -92,24 +92,28 @@ def test_inputs_and_outputs_are_the_contracts(name, request):
     assert not any(constant.external_data for constant in model.graph.initializer)
 
 
-def test_int8_weights_cannot_saturate_and_last_layers_stay_floats(int8):
+def test_all_layers_are_integers_and_none_can_saturate(int8):
+    """What follows the last sums is one multiplication, and the score's sigmoid."""
     model = onnx.load(int8)
     assert weights_are_exact(model)
     constants = {constant.name: constant for constant in model.graph.initializer}
     makers = {name: node for node in model.graph.node for name in node.output}
-    last = {makers[node.input[0]].name for node in model.graph.node if node.op_type == "Split"}
-    assert len(last) == 3
-    kinds = {}
-    for node in model.graph.node:
-        if node.op_type == "Conv":
-            weight = constants.get(node.input[1])
-            quantized = constants[makers[node.input[1]].input[0]] if weight is None else None
-            kinds[node.name] = weight is not None
-            if quantized is not None:
-                assert quantized.data_type == TensorProto.INT8
-                assert np.abs(numpy_helper.to_array(quantized).astype(int)).max() <= 64
-    assert {name for name, is_float in kinds.items() if is_float} == last
-    assert all("Quantize" not in makers[output.name].op_type for output in model.graph.output)
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 1 + 2 * 15 + 3 * 3
+    for node in convolutions:
+        quantized = constants[makers[node.input[1]].input[0]]
+        assert quantized.data_type == TensorProto.INT8
+        assert np.abs(numpy_helper.to_array(quantized).astype(int)).max() <= 64
+    for output in model.graph.output:
+        last = makers[output.name]
+        if output.name.startswith("score"):
+            assert last.op_type == "Sigmoid"
+            last = makers[last.input[0]]
+        assert last.op_type == "DequantizeLinear"
+    floats = {"DequantizeLinear", "QuantizeLinear", "Sigmoid"}
+    assert {node.op_type for node in model.graph.node} - floats <= {
+        "Conv", "Relu", "MaxPool", "Resize", "Add", "Pad", "Transpose", "Reshape",
+    }  # fmt: skip
 
 
 def test_int8_answers_almost_as_fp32(fp32, int8):

@@ -8,11 +8,11 @@ import onnx
 import onnxruntime  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from torch import nn
 
 from agepred_train.archive import DataError
-from agepred_train.detector.network import STRIDES, FaceNetwork
+from agepred_train.detector.network import BOX, POINTS, SCORE, STRIDES, FaceNetwork
 from agepred_train.detector.train import load_trained_detector
 from agepred_train.export import ExportError
 from agepred_train.fit import RECORD
@@ -77,43 +77,51 @@ def build_detector_graph(network: FaceNetwork) -> onnx.ModelProto:
     """Return the network as ONNX: uint8 `image` [1, 3, H, W] in; `score_s`, `box_s`, `points_s` out, s = 8, 16, 32."""
     writer = GraphWriter()
     features = writer.sequence(network.stem, writer.normalize(INPUT))
+    trunk = network.trunk
     maps = []
-    for stage in network.stages:
+    for stage in trunk.stages:
         features = writer.sequence(stage, features)
         maps.append(features)
+    maps[-1] = writer.sequence(trunk.merges[-1], maps[-1])
     for finer in (1, 0):
         enlarged = writer.enlarge(maps[finer + 1])
-        maps[finer] = writer.sequence(network.merges[finer], writer.node("Add", [maps[finer], enlarged]))
-    parts = numpy_helper.from_array(np.array([count for _, count in KINDS], np.int64), "parts")
-    writer.constants.append(parts)
+        maps[finer] = writer.sequence(trunk.merges[finer], writer.node("Add", [maps[finer], enlarged]))
     outputs = []
-    for stride, head, features in zip(STRIDES, network.heads, maps, strict=True):
-        assert isinstance(head, nn.Sequential)
-        final = head[-1]
-        assert isinstance(final, nn.Conv2d)
-        prediction = writer.conv(final, writer.sequence(head[:-1], features))
-        names = [f"score_{stride}", f"box_{stride}", f"points_{stride}"]
-        logit = f"logit_{stride}"
-        writer.nodes.append(
-            helper.make_node("Split", [prediction, parts.name], [logit, *names[1:]], name=f"split_{stride}", axis=1)
-        )
-        writer.node("Sigmoid", [logit], output=names[0])
+    for stride, branch, head, merged in zip(STRIDES, trunk.branches, network.heads, maps, strict=True):
+        assert isinstance(head, nn.Conv2d)
+        features = writer.sequence(branch, merged)
+        # A convolution a kind: in 8 bits each has a range of its own.
+        logit = writer.conv(_channels(head, SCORE), features)
+        writer.node("Sigmoid", [logit], output=f"score_{stride}")
+        writer.conv(_channels(head, BOX), features, output=f"box_{stride}")
+        writer.conv(_channels(head, POINTS), features, output=f"points_{stride}")
         outputs += [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, count, f"H/{stride}", f"W/{stride}"])
-            for name, (_, count) in zip(names, KINDS, strict=True)
+            helper.make_tensor_value_info(
+                f"{kind}_{stride}", TensorProto.FLOAT, [1, count, f"H/{stride}", f"W/{stride}"]
+            )
+            for kind, count in KINDS
         ]
     return writer.model("face", [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [1, 3, "H", "W"])], outputs)
 
 
-def quantize_detector(fp32: Path, out: Path, scenes: NDArray[np.uint8], config: Quantization) -> Path:
-    """Quantize a detector with ranges from training scenes, uint8 [n, 3, H, W]; the last layers stay floats.
+def _channels(head: nn.Conv2d, channels: slice) -> nn.Conv2d:
+    """Return the convolution that answers some of another's channels."""
+    assert head.bias is not None
+    count = channels.stop - channels.start
+    part = nn.Conv2d(head.in_channels, count, 1)
+    part.weight = nn.Parameter(head.weight[channels])
+    part.bias = nn.Parameter(head.bias[channels])
+    return part
 
-    Eight bits over the whole range of a box or a point would be a pixel or more on coarse strides.
+
+def quantize_detector(fp32: Path, out: Path, scenes: NDArray[np.uint8], config: Quantization) -> Path:
+    """Quantize a detector with ranges from training scenes, uint8 [n, 3, H, W]; only the sigmoid stays in floats.
+
+    The last layers too: what follows them then is one multiplication, the same on every processor. Their steps, a
+    twentieth of a stride, are finer than a refiner needs.
     """
     model = read_model(fp32)
-    makers = {name: node for node in model.graph.node for name in node.output}
-    last = [makers[node.input[0]].name for node in model.graph.node if node.op_type == "Split"]
-    floats = [*last, *(node.name for node in model.graph.node if node.op_type in ("Split", "Sigmoid"))]
+    floats = [node.name for node in model.graph.node if node.op_type == "Sigmoid"]
     _set_batch(model, None)  # the ranges are found with several pictures at once
     quantized = quantize_graph(model, scenes, config, floats=floats)
     _set_batch(quantized, 1)

@@ -1,7 +1,8 @@
 """The face detector's network: depthwise-separable, three strides, one prediction a cell.
 
-The shape is YuNet's (Wu, Peng, Yu 2023, "YuNet: A Tiny Millisecond-level Face Detector"): a plain backbone, features
-merged from coarse to fine, and no anchors. ReLU everywhere and nothing that 8 bits do not hold well.
+From an eighth of the resolution on the shape is YuNet's (Wu, Peng, Yu 2023, "YuNet: A Tiny Millisecond-level Face
+Detector"): a plain backbone, features merged from coarse to fine, and no anchors. The layers before are our own, made
+for 8 bits; so is the prediction. ReLU everywhere and nothing that 8 bits do not hold well.
 """
 
 from dataclasses import dataclass
@@ -25,28 +26,55 @@ _FIRST_SCORE = -4.0
 class Widths:
     """Channels of the network's parts."""
 
-    stem: int = 24
-    """Of the first convolution, at a quarter of the resolution."""
+    stem: int = 64
+    """Of the patches, at a quarter of the resolution."""
     body: int = 64
-    """Of everything after."""
+    """Of everything from an eighth of the resolution on; half as many lead there."""
 
 
-class Separable(nn.Sequential):
-    """A depthwise and a pointwise convolution, normalized once each, ReLU after the second (and the first)."""
+class Unit(nn.Sequential):
+    """A pointwise, then a depthwise convolution, normalized and cut at zero once: nothing lies between the two."""
 
-    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> None:
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
         super().__init__(
-            nn.Conv2d(inputs, inputs, kernel, stride, kernel // 2, groups=inputs, bias=False),
-            nn.BatchNorm2d(inputs),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(inputs, outputs, 1, bias=False),
+            nn.Conv2d(inputs, outputs, 1),
+            nn.Conv2d(outputs, outputs, 3, stride, 1, groups=outputs, bias=False),
             nn.BatchNorm2d(outputs),
             nn.ReLU(inplace=True),
         )
 
 
+class Trunk(nn.Module):
+    """What lies between the first layers and the predictions: YuNet's, channel by channel, so that its weights fit."""
+
+    def __init__(self, body: int) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(
+            [
+                nn.Sequential(Unit(body, body), Unit(body, body)),
+                nn.Sequential(nn.MaxPool2d(2), Unit(body, body), Unit(body, body)),
+                nn.Sequential(nn.MaxPool2d(2), Unit(body, body), Unit(body, body)),
+            ]
+        )
+        # A coarser map's cells are repeated and added to the finer map's; the unit smooths what that left.
+        self.merges = nn.ModuleList([Unit(body, body) for _ in STRIDES])
+        self.branches = nn.ModuleList([Unit(body, body) for _ in STRIDES])
+
+    def forward(self, features: Tensor) -> list[Tensor]:
+        """Return a map of features [N, body, H / s, W / s] for each stride from that of stride 8."""
+        maps = []
+        for stage in self.stages:
+            features = stage(features)
+            maps.append(features)
+        maps[-1] = self.merges[-1](maps[-1])
+        for finer in (1, 0):
+            enlarged = functional.interpolate(maps[finer + 1], scale_factor=2.0, mode="nearest")
+            maps[finer] = self.merges[finer](maps[finer] + enlarged)
+        return [branch(features) for branch, features in zip(self.branches, maps, strict=True)]
+
+
 class FaceNetwork(nn.Module):
-    """Backbone, coarse-to-fine merge, and one head a stride.
+    """First layers, trunk, and one prediction a cell of each stride.
 
     A prediction has 15 channels: the score's logit; the box as in docs/model_contract.md (center within the grid,
     logarithms of the sizes, in strides); five points within the grid, in strides.
@@ -55,35 +83,17 @@ class FaceNetwork(nn.Module):
     def __init__(self, widths: Widths | None = None) -> None:
         super().__init__()
         widths = widths or Widths()
-        body = widths.body
-        # Patches of 4 x 4 pixels at once: in 8 bits a convolution at half the resolution took a third of the whole
-        # time, and a full 3 x 3 after it costs no more than a depthwise one.
+        # Patches of 4 x 4 pixels at once: in 8 bits a convolution at half the resolution takes as long as all the rest.
         self.stem = nn.Sequential(
             nn.Conv2d(3, widths.stem, 4, 4, bias=False),
             nn.BatchNorm2d(widths.stem),
             nn.ReLU(inplace=True),
-            nn.Conv2d(widths.stem, body, 3, 2, 1, bias=False),
-            nn.BatchNorm2d(body),
-            nn.ReLU(inplace=True),
+            Unit(widths.stem, widths.body // 2),
+            Unit(widths.body // 2, widths.body, stride=2),
+            Unit(widths.body, widths.body),
         )
-        self.stages = nn.ModuleList(
-            [
-                nn.Sequential(Separable(body, body), Separable(body, body)),
-                nn.Sequential(Separable(body, body, stride=2), Separable(body, body), Separable(body, body)),
-                nn.Sequential(
-                    Separable(body, body, stride=2), Separable(body, body, kernel=5), Separable(body, body, kernel=5)
-                ),
-            ]
-        )
-        # A merge is a sum, then a block that smooths what the enlargement left.
-        self.merges = nn.ModuleList([Separable(body, body), Separable(body, body)])
-        self.heads = nn.ModuleList(
-            [
-                nn.Sequential(Separable(body, body), nn.Conv2d(body, 15, 1)),
-                nn.Sequential(Separable(body, body), nn.Conv2d(body, 15, 1)),
-                nn.Sequential(nn.Conv2d(body, 15, 1)),
-            ]
-        )
+        self.trunk = Trunk(widths.body)
+        self.heads = nn.ModuleList([nn.Conv2d(widths.body, 15, 1) for _ in STRIDES])
         self._initialize()
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
@@ -92,14 +102,15 @@ class FaceNetwork(nn.Module):
         Args:
             pixels: [N, 3, H, W], RGB, 0 to 255, uint8 or float; H and W are multiples of 32.
         """
-        features = self.stem((pixels.float() - PIXEL_ZERO) * PIXEL_SCALE)
-        maps = []
-        for stage in self.stages:
-            features = stage(features)
-            maps.append(features)
-        for finer in (1, 0):
-            enlarged = functional.interpolate(maps[finer + 1], scale_factor=2.0, mode="nearest")
-            maps[finer] = self.merges[finer](maps[finer] + enlarged)
+        return self.predict(self.trunk(self.first_features(pixels)))
+
+    def first_features(self, pixels: Tensor) -> Tensor:
+        """Return what the trunk works on, [N, body, H / 8, W / 8]."""
+        features: Tensor = self.stem((pixels.float() - PIXEL_ZERO) * PIXEL_SCALE)
+        return features
+
+    def predict(self, maps: list[Tensor]) -> list[Tensor]:
+        """Return predictions from the trunk's maps."""
         return [head(features) for head, features in zip(self.heads, maps, strict=True)]
 
     def _initialize(self) -> None:
@@ -109,16 +120,14 @@ class FaceNetwork(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         for head in self.heads:
-            assert isinstance(head, nn.Sequential)
-            final = head[-1]
-            assert isinstance(final, nn.Conv2d)
-            assert final.bias is not None
-            nn.init.normal_(final.weight, 0.0, 0.01)
+            assert isinstance(head, nn.Conv2d)
+            assert head.bias is not None
+            nn.init.normal_(head.weight, 0.0, 0.01)
             with torch.no_grad():
-                final.bias[SCORE] = _FIRST_SCORE
-                final.bias[1:3] = 0.5  # a face's center lies within its cell on average
-                final.bias[3:5] = 1.0  # a face is a few strides large
-                final.bias[POINTS] = 0.5
+                head.bias[SCORE] = _FIRST_SCORE
+                head.bias[1:3] = 0.5  # a face's center lies within its cell on average
+                head.bias[3:5] = 1.0  # a face is a few strides large
+                head.bias[POINTS] = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,14 @@ class DetectorRecipe(SteppedRecipe):
 
     side: int = 256
     """Width and height of the training scenes in pixels, a multiple of 32."""
-    stem: int = 24
+    stem: int = 64
     """Channels of the first convolution, a multiple of 8."""
     body: int = 64
-    """Channels of everything after, a multiple of 8."""
+    """Channels of everything from an eighth of the resolution on, a multiple of 8; a teacher has 64."""
+    imitation_steps: int = 2000
+    """With a teacher: first steps, in which only the first layers learn, and only its features; at least 0."""
+    teacher_weight: float = 1.0
+    """With a teacher: weight of its features after that, falling to 0 at the run's end; at least 0."""
     steps: int = 9000
     epoch_steps: int = 500
     batch_size: int = 32
@@ -55,6 +59,8 @@ _LIMITS = (
     ("side", 32, 1024),
     ("stem", 8, 256),
     ("body", 8, 256),
+    ("imitation_steps", 0, UNBOUNDED),
+    ("teacher_weight", 0, UNBOUNDED),
     ("score_weight", 0, UNBOUNDED),
     ("box_weight", 0, UNBOUNDED),
     ("points_weight", 0, UNBOUNDED),

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from agepred_train.archive import DataError
@@ -21,6 +22,7 @@ from agepred_train.detector.measure import Found, precision_recall
 from agepred_train.detector.network import Cells, FaceNetwork, Predictions, Widths
 from agepred_train.detector.recipe import DetectorRecipe
 from agepred_train.detector.scenes import ComposedScenes, EpochSampler, TrainingSet, collate
+from agepred_train.detector.yunet import YuNet, start_from
 from agepred_train.fit import BEST_CHECKPOINT, RECORD, adamw, fit, load_best, load_weights, versions
 from agepred_train.overrides import to_dict
 from agepred_train.resume import begin, refuse_finished
@@ -44,29 +46,64 @@ class DetectorRun:
 
 
 class DetectorTask(lightning.LightningModule):
-    """The training step, the validation step and the optimizer of one recipe."""
+    """The training step, the validation step and the optimizer of one recipe.
 
-    def __init__(self, recipe: DetectorRecipe) -> None:
+    Args:
+        recipe: of the run.
+        teacher: whose features the network learns first; None goes without.
+    """
+
+    def __init__(self, recipe: DetectorRecipe, teacher: YuNet | None = None) -> None:
         super().__init__()
         self.save_hyperparameters({"recipe": to_dict(recipe)})
         self.recipe = recipe
         self.network = make_network(recipe)
         self._weights = LossWeights(score=recipe.score_weight, box=recipe.box_weight, points=recipe.points_weight)
+        self._teacher = (teacher,)  # hidden from Lightning: no part of what is trained and saved
         self._found: list[tuple[Found, Annotation]] = []
+
+    def on_fit_start(self) -> None:
+        """Bring the teacher to where the network is."""
+        for teacher in self._teacher:
+            if teacher is not None:
+                teacher.to(self.device)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """While the first layers learn, what lies after them stays as it is."""
+        imitating = self._imitating()
+        for part in (self.network.trunk, self.network.heads):
+            part.requires_grad_(not imitating).train(not imitating)
 
     def training_step(self, batch: tuple[Tensor, Targets], batch_idx: int) -> Tensor:
         """Return the loss of one batch of scenes."""
         pixels, targets = batch
-        cells = Cells.of(pixels.shape[2], pixels.shape[3], pixels.device)
-        predictions = Predictions.of(self.network(pixels), cells)
-        with torch.autocast(pixels.device.type, enabled=False):
-            assignment = assign(predictions, targets, cells)
-            parts = detection_loss(predictions, targets, assignment, self._weights)
+        features = self.network.first_features(pixels)
+        maps = self.network.trunk(features)
+        parts = {}
+        (teacher,) = self._teacher
+        share = 1.0 if self._imitating() else self.recipe.teacher_weight * (1 - self._progress())
+        if teacher is not None and share > 0:
+            with torch.no_grad():
+                wanted = teacher.first_features(pixels)
+                wanted_maps = teacher.trunk(wanted)
+            parts["teacher"] = share * imitation_loss([features, *maps], [wanted, *wanted_maps])
+        if not self._imitating():
+            cells = Cells.of(pixels.shape[2], pixels.shape[3], pixels.device)
+            predictions = Predictions.of(self.network.predict(maps), cells)
+            with torch.autocast(pixels.device.type, enabled=False):
+                assignment = assign(predictions, targets, cells)
+                parts |= detection_loss(predictions, targets, assignment, self._weights)
         loss: Tensor = sum(parts.values(), torch.zeros((), device=pixels.device))
         self.log("loss", loss, prog_bar=True, logger=False, batch_size=len(pixels))
         for name, value in {"train_loss": loss, **{f"train_{part}": value for part, value in parts.items()}}.items():
             self.log(name, value.detach(), on_step=False, on_epoch=True, batch_size=len(pixels))
         return loss
+
+    def _progress(self) -> float:
+        return self.global_step / (self.recipe.epochs * self.recipe.epoch_steps)
+
+    def _imitating(self) -> bool:
+        return self._teacher[0] is not None and self.global_step < self.recipe.imitation_steps
 
     def validation_step(self, batch: tuple[Tensor, Annotation], batch_idx: int) -> None:
         """Find the faces of one picture."""
@@ -95,6 +132,15 @@ class DetectorTask(lightning.LightningModule):
         )
 
 
+def imitation_loss(features: list[Tensor], wanted: list[Tensor]) -> Tensor:
+    """Return the mean square error of maps of features, each in shares of the wanted map's own mean square."""
+    errors = [
+        functional.mse_loss(own, target) / target.square().mean().clamp(min=1e-6)
+        for own, target in zip(features, wanted, strict=True)
+    ]
+    return torch.stack(errors).mean()
+
+
 def make_network(recipe: DetectorRecipe) -> FaceNetwork:
     """Return the untrained network of a recipe."""
     return FaceNetwork(Widths(stem=recipe.stem, body=recipe.body))
@@ -115,7 +161,14 @@ def detect(network: FaceNetwork, pixels: Tensor) -> Found:
 
 
 def train_detector(
-    recipe: DetectorRecipe, data: Path, labels: Path, out: Path, *, weights: Path | None = None, resume: bool = False
+    recipe: DetectorRecipe,
+    data: Path,
+    labels: Path,
+    out: Path,
+    *,
+    weights: Path | None = None,
+    teacher: Path | None = None,
+    resume: bool = False,
 ) -> DetectorRun:
     """Train a network on the split `train` of all sets and choose its epoch on the scenes of `val`.
 
@@ -127,13 +180,17 @@ def train_detector(
         data: folder of the archives.
         labels: folder of the tables from `label_sets`, maybe with better points.
         out: folder of this run; it must not hold another one unless `resume` is set.
-        weights: folder of a run whose best network this one starts from; None starts from random numbers.
+        weights: folder of a run whose best network this one starts from; None starts from the teacher's weights where
+            they fit, and from random numbers elsewhere.
+        teacher: YuNet's ONNX file, whose features the network learns as the recipe says; None goes without.
         resume: go on from last.ckpt if there is one.
 
     Raises:
         FileExistsError: `out` holds a run and `resume` is not set.
         ResumeError: the run in `out` started from something else.
-        FileNotFoundError, DataError: an archive or a table is missing or malformed, or a checkpoint cannot be read.
+        FileNotFoundError, DataError: an archive or a table is missing or malformed, or a checkpoint or the teacher
+            cannot be read.
+        ValueError: the teacher's weights do not fit the recipe's network.
     """
     refuse_finished(out, resume=resume)
     training = TrainingSet.load(data, labels, max_pictures=recipe.max_pictures)
@@ -143,13 +200,17 @@ def train_detector(
         "recipe": to_dict(recipe),
         "data": training.hashes,
         "start_weights_sha256": sha256_of_file(weights / BEST_CHECKPOINT) if weights else None,
+        "teacher_sha256": sha256_of_file(teacher) if teacher else None,
     }
     last = begin(out, start, resume=resume)
     lightning.seed_everything(recipe.seed, verbose=False)
     torch.set_num_threads(recipe.threads)
-    task = DetectorTask(recipe)
+    yunet = YuNet.load(teacher) if teacher else None
+    task = DetectorTask(recipe, yunet)
     if weights is not None:
         load_weights(task.network, load_trained_detector(weights)[0], weights)
+    elif yunet is not None:
+        start_from(task.network, yunet, first_scenes(training, recipe))
     task.to(memory_format=torch.channels_last)
     val_ap = fit(
         task,
@@ -160,11 +221,17 @@ def train_detector(
         ema_decay=recipe.ema_decay,
         monitor="val_ap",
         mode="max",
-        figures=("train_loss", "train_score", "train_box", "train_points", "val_ap"),
+        figures=("train_loss", "train_teacher", "train_score", "train_box", "train_points", "val_ap"),
         last=last,
     )
     write_json(out / RECORD, {**start, "versions": versions(), "best": {"val_ap": val_ap, "val_pictures": len(val)}})
     return DetectorRun(folder=out, val_ap=val_ap)
+
+
+def first_scenes(training: TrainingSet, recipe: DetectorRecipe) -> Tensor:
+    """Return the run's first scenes as one batch."""
+    scenes = ComposedScenes(training, recipe)
+    return collate([scenes[index] for index in range(min(64, len(scenes)))])[0]
 
 
 def load_trained_detector(run: Path) -> tuple[FaceNetwork, DetectorRecipe]:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from agepred_train.detector.network import Separable
 from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO
 from agepred_train.refiner.similarity import Points
 
@@ -38,6 +37,20 @@ def map_places(side: int) -> Tensor:
     centers = (torch.arange(side // MAP_STRIDE) + 0.5) * MAP_STRIDE / side
     y, x = torch.meshgrid(centers, centers, indexing="ij")
     return torch.stack([x.flatten(), y.flatten()], dim=1)
+
+
+class Separable(nn.Sequential):
+    """A depthwise and a pointwise convolution, normalized once each, ReLU after the second (and the first)."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int = 1, kernel: int = 3) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, inputs, kernel, stride, kernel // 2, groups=inputs, bias=False),
+            nn.BatchNorm2d(inputs),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(inputs, outputs, 1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        )
 
 
 class PointsNetwork(nn.Module):

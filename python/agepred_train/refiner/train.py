@@ -116,12 +116,12 @@ def train_refiner(
         "data": faces.hashes,
         "start_weights_sha256": sha256_of_file(weights / BEST_CHECKPOINT) if weights else None,
     }
-    last = begin(out, start, resume=resume)
     lightning.seed_everything(recipe.seed, verbose=False)
     torch.set_num_threads(recipe.threads)
     task = RefinerTask(recipe)
     if weights is not None:
         load_weights(task.network, load_trained_refiner(weights)[0], weights)
+    last = begin(out, start, resume=resume)  # leaves something behind, so nothing may be refused after it
     task.to(memory_format=torch.channels_last)
     val_error = fit(
         task,

@@ -1,0 +1,156 @@
+"""YuNet as a network of PyTorch: the teacher of our detector's first layers, and the start of its trunk.
+
+Wu, Peng, Yu 2023, "YuNet: A Tiny Millisecond-level Face Detector"; weights from its authors' ONNX file, in which batch
+normalization has been folded into the convolutions.
+"""
+
+from pathlib import Path
+
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from agepred_train.archive import DataError
+from agepred_train.detector.network import BOX, POINTS, SCORE, STRIDES, FaceNetwork, Trunk, Unit
+from agepred_train.graph import read_model
+
+_BODY = 64
+_KINDS = (("cls", 1), ("bbox", 4), ("obj", 1), ("kps", 10))
+"""Predictions in the order of the file, and their channels."""
+
+
+class YuNet(nn.Module):
+    """The network from pixels to the features that it predicts from.
+
+    Attributes:
+        stem: first layers, to an eighth of the resolution.
+        trunk: everything between them and the predictions.
+        heads: of each kind of prediction and each stride, in the order of the file.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 16, 3, 2, 1),
+            nn.ReLU(inplace=True),
+            Unit(16, 16),
+            nn.MaxPool2d(2),
+            Unit(16, 16),
+            Unit(16, _BODY),
+            Unit(_BODY, _BODY),
+            Unit(_BODY, _BODY),
+            nn.MaxPool2d(2),
+        )
+        self.trunk = Trunk(_BODY)
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(_BODY, count, 1), nn.Conv2d(count, count, 3, 1, 1, groups=count))
+            for _, count in _KINDS
+            for _ in STRIDES
+        )
+
+    @staticmethod
+    def load(path: Path) -> "YuNet":
+        """Return the network of an ONNX file, in evaluation mode.
+
+        Raises:
+            FileNotFoundError: the file is not there.
+            DataError: it is not an ONNX file, or none of YuNet-n.
+        """
+        model = read_model(path)
+        constants = {constant.name: constant for constant in model.graph.initializer}
+        network = YuNet().eval()
+        modules = list(network._convolutions())
+        nodes = [node for node in model.graph.node if node.op_type == "Conv"]
+        try:
+            with torch.no_grad():
+                for (conv, normalization), node in zip(modules, nodes, strict=True):
+                    weight, bias = (
+                        torch.from_numpy(numpy_helper.to_array(constants[name]).copy()) for name in node.input[1:3]
+                    )
+                    if weight.shape != conv.weight.shape:
+                        raise ValueError(f"{node.name}: weights {list(weight.shape)}, not {list(conv.weight.shape)}")
+                    conv.weight.copy_(weight)
+                    target = normalization.bias if normalization is not None else conv.bias
+                    assert target is not None
+                    target.copy_(bias)
+                    if normalization is not None:
+                        normalization.weight.fill_((1 + normalization.eps) ** 0.5)
+        except (KeyError, ValueError) as error:
+            raise DataError(f"{path}: not a model of YuNet-n ({error!r}); give yunet_n.onnx of its authors") from error
+        return network
+
+    def first_features(self, pixels: Tensor) -> Tensor:
+        """Return what the trunk works on, [N, 64, H / 8, W / 8], of pixels [N, 3, H, W], RGB, 0 to 255."""
+        features: Tensor = self.stem(pixels.flip(1).float())  # trained on blue first
+        return features
+
+    def _convolutions(self) -> "list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]":
+        """Return the convolutions in the order of the file, each with the normalization that follows it."""
+        trunk = self.trunk
+        parts: list[nn.Module] = [self.stem, *trunk.stages, *reversed(trunk.merges), *trunk.branches, *self.heads]
+        leaves = [leaf for part in parts for leaf in part.modules()]
+        following = [*leaves[1:], None]
+        return [
+            (leaf, after if isinstance(after, nn.BatchNorm2d) else None)
+            for leaf, after in zip(leaves, following, strict=True)
+            if isinstance(leaf, nn.Conv2d)
+        ]
+
+
+@torch.no_grad()
+def start_from(network: FaceNetwork, teacher: YuNet, pixels: Tensor) -> None:
+    """Give a network's trunk and predictions the teacher's weights.
+
+    Training needs batch normalization that knows its inputs' statistics; the file has none. They are measured on
+    `pixels` and the normalization is set to undo itself, so that the teacher goes on computing the same.
+
+    Args:
+        network: of the teacher's width; its first layers stay as they are.
+        teacher: in evaluation mode; its normalization is given statistics.
+        pixels: scenes to measure them on, [N, 3, H, W].
+
+    Raises:
+        ValueError: the network is of another width.
+    """
+    if network.heads[0].in_channels != _BODY:
+        raise ValueError(f"body is {network.heads[0].in_channels}, the teacher's is {_BODY}")
+    handles = [_measure_once(module) for module in teacher.trunk.modules() if isinstance(module, nn.BatchNorm2d)]
+    teacher.trunk(teacher.first_features(pixels))
+    for handle in handles:
+        handle.remove()
+    network.trunk.load_state_dict(teacher.trunk.state_dict())
+    for number, head in enumerate(network.heads):
+        assert isinstance(head, nn.Conv2d)
+        cls, box, obj, points = (_as_pointwise(teacher.heads[kind * len(STRIDES) + number]) for kind in range(4))
+        # The teacher's score is the geometric mean of two; near enough, the sigmoid of the logits' mean.
+        score = tuple((one + other) / 2 for one, other in zip(cls, obj, strict=True))
+        for channels, (weight, bias) in ((SCORE, score), (BOX, box), (POINTS, points)):
+            head.weight[channels] = weight
+            assert head.bias is not None
+            head.bias[channels] = bias
+
+
+def _measure_once(normalization: nn.BatchNorm2d) -> RemovableHandle:
+    def measure(module: nn.Module, inputs: tuple[Tensor]) -> None:
+        assert isinstance(module, nn.BatchNorm2d)
+        assert module.running_mean is not None
+        assert module.running_var is not None
+        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3))
+        module.running_mean.copy_(mean)
+        module.running_var.copy_(variance)
+        module.weight.copy_((variance + module.eps).sqrt())
+        module.bias.add_(mean)
+
+    return normalization.register_forward_pre_hook(measure)
+
+
+def _as_pointwise(head: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return weights and bias of one 1 x 1 convolution that answers as the head does where its input is even."""
+    pointwise, depthwise = head.children()
+    assert isinstance(pointwise, nn.Conv2d)
+    assert isinstance(depthwise, nn.Conv2d)
+    assert pointwise.bias is not None
+    assert depthwise.bias is not None
+    gain = depthwise.weight.sum(dim=(1, 2, 3))
+    return pointwise.weight * gain[:, None, None, None], pointwise.bias * gain + depthwise.bias

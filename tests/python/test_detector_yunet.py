@@ -1,0 +1,146 @@
+"""The teacher: it answers as its file does, and a network that starts from it goes on where it stopped."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from tiny_faces import make_sets
+
+from agepred_train.archive import DataError
+from agepred_train.detector import recipe as recipes
+from agepred_train.detector.network import STRIDES, FaceNetwork, Widths
+from agepred_train.detector.train import imitation_loss, load_trained_detector, train_detector
+from agepred_train.detector.yunet import YuNet, start_from
+
+KINDS = {"cls": 1, "bbox": 4, "obj": 1, "kps": 10}
+
+
+def scenes(count, height, width, seed=0):
+    """Smooth pictures: a teacher's features of noise are not those of scenes."""
+    coarse = torch.rand(count, 3, height // 8, width // 8, generator=torch.Generator().manual_seed(seed))
+    smooth = torch.nn.functional.interpolate(coarse, size=(height, width), mode="bicubic")
+    return (smooth * 255).clamp(0, 255).to(torch.uint8)
+
+
+@torch.no_grad()
+def maps_of(network, pixels):
+    return network.trunk(network.first_features(pixels))
+
+
+@torch.no_grad()
+def answers(teacher, pixels):
+    maps = maps_of(teacher, pixels)
+    heads = iter(teacher.heads)
+    return {f"{kind}_{stride}": next(heads)(features) for kind in KINDS for stride, features in zip(STRIDES, maps)}
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 128), (160, 64)])
+def test_teacher_answers_as_its_file(yunet, height, width):
+    pixels = scenes(2, height, width)
+    session = onnxruntime.InferenceSession(str(yunet), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    blue_first = pixels.flip(1).float().numpy()
+    expected = dict(zip(names, session.run(None, {"input": blue_first}), strict=True))
+    found = answers(YuNet.load(yunet), pixels)
+    assert set(found) == set(expected)
+    for name, rows in expected.items():
+        own = found[name].permute(0, 2, 3, 1).reshape(rows.shape)
+        if name.startswith(("cls", "obj")):
+            own = own.sigmoid()
+        np.testing.assert_allclose(own, rows, atol=1e-4, err_msg=name)
+
+
+def test_statistics_change_nothing_and_are_those_of_the_scenes(yunet):
+    torch.manual_seed(0)
+    teacher, network, pixels = YuNet.load(yunet), FaceNetwork().eval(), scenes(32, 128, 128)
+    before = answers(teacher, pixels[:4])
+    start_from(network, teacher, pixels)
+    after = answers(teacher, pixels[:4])
+    for name, expected in before.items():
+        torch.testing.assert_close(after[name], expected, atol=1e-3, rtol=1e-3)
+    with torch.no_grad():
+        features = teacher.first_features(pixels)
+        settled = network.trunk(features)
+        training = network.train().trunk(features)  # with the statistics of the batch, as training has it
+    for one, other, own in zip(settled, training, maps_of(teacher, pixels), strict=True):
+        torch.testing.assert_close(one, own, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(other, own, atol=2e-2, rtol=2e-2)
+
+
+def test_predictions_are_the_teachers_where_features_are_even(yunet):
+    teacher, network = YuNet.load(yunet), FaceNetwork().eval()
+    start_from(network, teacher, scenes(8, 64, 64))
+    even = [torch.rand(1, 64, 1, 1, generator=torch.Generator().manual_seed(s)).expand(1, 64, 5, 5) for s in STRIDES]
+    with torch.no_grad():
+        for number, (prediction, features) in enumerate(zip(network.predict(even), even, strict=True)):
+            cls, box, obj, points = (teacher.heads[kind * 3 + number](features)[..., 2, 2] for kind in range(4))
+            expected = torch.cat([(cls + obj) / 2, box, points], dim=1)
+            torch.testing.assert_close(prediction[..., 2, 2], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_perfect_pupil_loses_nothing_and_a_silent_one_everything():
+    wanted = [torch.rand(2, 8, 4, 4), torch.rand(2, 8, 2, 2) * 100]
+    assert imitation_loss(wanted, wanted) == 0
+    assert imitation_loss([torch.zeros_like(one) for one in wanted], wanted).item() == pytest.approx(1)
+
+
+def test_what_is_not_the_teacher_is_refused(yunet, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing.onnx"):
+        YuNet.load(tmp_path / "nothing.onnx")
+    (tmp_path / "text.onnx").write_text("MIT License")
+    with pytest.raises(DataError, match=r"text\.onnx: not an ONNX file"):
+        YuNet.load(tmp_path / "text.onnx")
+    model = onnx.load(yunet)
+    last = [node for node in model.graph.node if node.op_type == "Conv"][-1]
+    model.graph.node.remove(last)
+    onnx.save(model, tmp_path / "short.onnx")
+    with pytest.raises(DataError, match=r"short\.onnx: not a model of YuNet-n .* give yunet_n\.onnx"):
+        YuNet.load(tmp_path / "short.onnx")
+    model = onnx.load(yunet)
+    narrow = next(c for c in model.graph.initializer if list(c.dims) == [64, 64, 1, 1])
+    narrow.CopyFrom(onnx.numpy_helper.from_array(np.zeros((32, 64, 1, 1), np.float32), narrow.name))
+    onnx.save(model, tmp_path / "narrow.onnx")
+    with pytest.raises(DataError, match=r"narrow\.onnx: .*\[32, 64, 1, 1\]"):
+        YuNet.load(tmp_path / "narrow.onnx")
+    with pytest.raises(ValueError, match="body is 16, the teacher's is 64"):
+        start_from(FaceNetwork(Widths(stem=8, body=16)), YuNet.load(yunet), scenes(2, 32, 32))
+
+
+PUPIL = dataclasses.replace(recipes.smoke(), body=64, imitation_steps=2, ema_decay=0.0)
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    return make_sets(tmp_path_factory.mktemp("sets"))
+
+
+def weights_after(folder, name):
+    return torch.load(folder / name, weights_only=True)["state_dict"]
+
+
+def test_only_the_first_layers_learn_at_first(sets, yunet, tmp_path):
+    at_first = train_detector(dataclasses.replace(PUPIL, steps=2), *sets, tmp_path / "a", teacher=yunet).folder
+    longer = train_detector(PUPIL, *sets, tmp_path / "b", teacher=yunet).folder
+    teacher = YuNet.load(yunet)
+    start = {name: value for name, value in teacher.trunk.state_dict().items() if value.ndim == 4}
+    one, other = weights_after(at_first, "last.ckpt"), weights_after(longer, "last.ckpt")
+    for name, value in start.items():
+        assert torch.equal(one[f"network.trunk.{name}"], value), name
+    assert any(not torch.equal(other[f"network.trunk.{name}"], value) for name, value in start.items())
+    assert not [name for name in other if "teacher" in name]
+
+
+def test_a_taught_run_is_resumed_with_its_own_teacher_only(sets, yunet, tmp_path):
+    run = train_detector(PUPIL, *sets, tmp_path / "run", teacher=yunet)
+    network, recipe = load_trained_detector(run.folder)
+    assert recipe == PUPIL
+    assert network.heads[0].in_channels == 64
+    stopped = tmp_path / "stopped"
+    shutil.copytree(run.folder, stopped)
+    (stopped / "record.json").unlink()
+    with pytest.raises(ValueError, match="teacher_sha256"):
+        train_detector(PUPIL, *sets, stopped, resume=True)
