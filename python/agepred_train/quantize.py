@@ -123,7 +123,12 @@ def calibration_crops(collection: Collection, faces: Faces, side: int, config: Q
 
 
 def quantize_graph(
-    model: onnx.ModelProto, crops: NDArray[np.uint8], config: Quantization, *, floats: Sequence[str] = ()
+    model: onnx.ModelProto,
+    crops: NDArray[np.uint8],
+    config: Quantization,
+    *,
+    floats: Sequence[str] = (),
+    full_range: Sequence[str] = (),
 ) -> onnx.ModelProto:
     """Return the quantized model.
 
@@ -132,6 +137,7 @@ def quantize_graph(
         crops: pictures to find the ranges with, uint8 [n, 3, H, W], n a multiple of 16.
         config: how they are found.
         floats: names of nodes that go on computing in float.
+        full_range: tensors that are held from -1 to 1, whatever is measured; beyond they are cut off.
     """
     keys = read_keys(model)
     with tempfile.TemporaryDirectory(prefix="agepred-") as folder, _library_notices_hidden():
@@ -149,7 +155,7 @@ def quantize_graph(
             weight_type=QuantType.QInt8,
             calibrate_method=_METHODS[config.method],
             nodes_to_exclude=list(floats),
-            extra_options=_options(config),
+            extra_options=_options(config, full_range),
         )
         quantized = onnx.load(result)
     _feed_pixels(quantized)
@@ -211,14 +217,19 @@ class _CropReader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime h
             yield {INPUT: (batch - np.float32(PIXEL_ZERO)) * np.float32(PIXEL_SCALE)}
 
 
-def _options(config: Quantization) -> dict[str, Any]:
+def _options(config: Quantization, full_range: Sequence[str]) -> dict[str, Any]:
     pixels = {
         "quant_type": QuantType.QUInt8,
         "scale": np.array(PIXEL_SCALE, np.float32),
         "zero_point": np.array(int(PIXEL_ZERO), np.uint8),
     }
+    unit = {
+        "quant_type": QuantType.QUInt8,
+        "scale": np.array(2 / 255, np.float32),
+        "zero_point": np.array(128, np.uint8),
+    }
     return {
-        "TensorQuantOverrides": {INPUT: [pixels]},
+        "TensorQuantOverrides": {INPUT: [pixels], **{name: [unit] for name in full_range}},
         # Logits stay floats: 8 bits over their whole range would blur the distribution.
         "OpTypesToExcludeOutputQuantization": ["Gemm"],
         # Despite its name it bounds the memory of every method: batches are collected one by one.

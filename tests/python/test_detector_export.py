@@ -99,29 +99,35 @@ def test_all_layers_are_integers_and_none_can_saturate(int8):
     constants = {constant.name: constant for constant in model.graph.initializer}
     makers = {name: node for node in model.graph.node for name in node.output}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
-    assert len(convolutions) == 1 + 2 * 15 + 3 * 3
+    assert len(convolutions) == 1 + 2 * 15 + 3
     for node in convolutions:
         quantized = constants[makers[node.input[1]].input[0]]
         assert quantized.data_type == TensorProto.INT8
         assert np.abs(numpy_helper.to_array(quantized).astype(int)).max() <= 64
-    for output in model.graph.output:
-        last = makers[output.name]
-        if output.name.startswith("score"):
-            assert last.op_type == "Sigmoid"
-            last = makers[last.input[0]]
-        assert last.op_type == "DequantizeLinear"
-    floats = {"DequantizeLinear", "QuantizeLinear", "Sigmoid"}
-    assert {node.op_type for node in model.graph.node} - floats <= {
-        "Conv", "Relu", "MaxPool", "Resize", "Add", "Pad", "Transpose", "Reshape",
+    for split in (node for node in model.graph.node if node.op_type == "Split"):
+        behind = [split]
+        while behind[-1].op_type != "Conv":
+            behind.append(makers[behind[-1].input[0]])
+        assert [node.op_type for node in behind] == ["Split", "Add", "Mul", "DequantizeLinear", "QuantizeLinear", "Conv"]
+    assert {node.op_type for node in model.graph.node} == {
+        "Conv", "MaxPool", "Resize", "Add", "Mul", "Split", "Sigmoid", "Pad", "Transpose", "Reshape",
+        "QuantizeLinear", "DequantizeLinear",
     }  # fmt: skip
 
 
 def test_int8_answers_almost_as_fp32(fp32, int8):
-    pixels = crops(1, SIDE, 900)
-    one, other = answers(fp32, pixels), answers(int8, pixels)
-    for name, expected in one.items():
-        spread = max(float(np.std(expected)), 0.05)
-        assert np.abs(other[name] - expected).mean() < 0.3 * spread, name
+    """Where a face may be: elsewhere the numbers may be cut off."""
+    compared = 0
+    for start in range(900, 916):
+        pixels = crops(1, SIDE, start)
+        one, other = answers(fp32, pixels), answers(int8, pixels)
+        for name, expected in one.items():
+            possible = np.broadcast_to(one[f"score_{name.partition('_')[2]}"] >= 0.02, expected.shape)
+            if possible.sum() > 20:
+                spread = max(float(np.std(expected[possible])), 0.05)
+                assert np.abs(other[name] - expected)[possible].mean() < 0.3 * spread, name
+                compared += 1
+    assert compared > 20
 
 
 @pytest.mark.parametrize("name", ["fp32", "int8"])

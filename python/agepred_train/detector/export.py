@@ -8,16 +8,22 @@ import onnx
 import onnxruntime  # type: ignore[import-untyped]
 import torch
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from agepred_train.archive import DataError
-from agepred_train.detector.network import BOX, POINTS, SCORE, STRIDES, FaceNetwork
+from agepred_train.detector.network import STRIDES, FaceNetwork
 from agepred_train.detector.train import load_trained_detector
 from agepred_train.export import ExportError
 from agepred_train.fit import RECORD
 from agepred_train.graph import INPUT, GraphWriter, common_keys, read_model, write_model
 from agepred_train.quantize import Quantization, quantize_graph
+
+# Of a score. What lies below is no face, whatever its box says.
+_POSSIBLE = 0.02
+
+Channels = NDArray[np.float64]
+"""A number for each of a prediction's 15 channels, or rows of them."""
 
 KINDS = (("score", 1), ("box", 4), ("points", 10))
 """Outputs of each stride and their channels."""
@@ -86,46 +92,104 @@ def build_detector_graph(network: FaceNetwork) -> onnx.ModelProto:
     for finer in (1, 0):
         enlarged = writer.enlarge(maps[finer + 1])
         maps[finer] = writer.sequence(trunk.merges[finer], writer.node("Add", [maps[finer], enlarged]))
+    parts = numpy_helper.from_array(np.array([count for _, count in KINDS], np.int64), "parts")
+    writer.constants.append(parts)
     outputs = []
     for stride, branch, head, merged in zip(STRIDES, trunk.branches, network.heads, maps, strict=True):
         assert isinstance(head, nn.Conv2d)
-        features = writer.sequence(branch, merged)
-        # A convolution a kind: in 8 bits each has a range of its own.
-        logit = writer.conv(_channels(head, SCORE), features)
-        writer.node("Sigmoid", [logit], output=f"score_{stride}")
-        writer.conv(_channels(head, BOX), features, output=f"box_{stride}")
-        writer.conv(_channels(head, POINTS), features, output=f"points_{stride}")
+        prediction = writer.conv(head, writer.sequence(branch, merged))
+        names = [f"score_{stride}", f"box_{stride}", f"points_{stride}"]
+        logit = f"logit_{stride}"
+        writer.nodes.append(
+            helper.make_node("Split", [prediction, parts.name], [logit, *names[1:]], name=f"split_{stride}", axis=1)
+        )
+        writer.node("Sigmoid", [logit], output=names[0])
         outputs += [
-            helper.make_tensor_value_info(
-                f"{kind}_{stride}", TensorProto.FLOAT, [1, count, f"H/{stride}", f"W/{stride}"]
-            )
-            for kind, count in KINDS
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, count, f"H/{stride}", f"W/{stride}"])
+            for name, (_, count) in zip(names, KINDS, strict=True)
         ]
     return writer.model("face", [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [1, 3, "H", "W"])], outputs)
 
 
-def _channels(head: nn.Conv2d, channels: slice) -> nn.Conv2d:
-    """Return the convolution that answers some of another's channels."""
-    assert head.bias is not None
-    count = channels.stop - channels.start
-    part = nn.Conv2d(head.in_channels, count, 1)
-    part.weight = nn.Parameter(head.weight[channels])
-    part.bias = nn.Parameter(head.bias[channels])
-    return part
-
-
 def quantize_detector(fp32: Path, out: Path, scenes: NDArray[np.uint8], config: Quantization) -> Path:
-    """Quantize a detector with ranges from training scenes, uint8 [n, 3, H, W]; only the sigmoid stays in floats.
+    """Quantize a detector with ranges from training scenes, uint8 [n, 3, H, W], n a multiple of 16.
 
-    The last layers too: what follows them then is one multiplication, the same on every processor. Their steps, a
-    twentieth of a stride, are finer than a refiner needs.
+    The last layers are integers too: what follows them is arithmetic on single numbers, the same on every processor.
     """
     model = read_model(fp32)
-    floats = [node.name for node in model.graph.node if node.op_type == "Sigmoid"]
     _set_batch(model, None)  # the ranges are found with several pictures at once
-    quantized = quantize_graph(model, scenes, config, floats=floats)
+    ranges = _ranges_at_faces(model, scenes)
+    floats = [node.name for node in model.graph.node if node.op_type in ("Split", "Sigmoid")]
+    filled = [_fill_range(model, stride, *values) for stride, values in ranges.items()]
+    quantized = quantize_graph(model, scenes, config, floats=floats, full_range=filled)
+    for stride, values in ranges.items():
+        _undo_range(quantized, stride, *values)
     _set_batch(quantized, 1)
     return write_model(quantized, out)
+
+
+def _fill_range(model: onnx.ModelProto, stride: int, low: Channels, high: Channels) -> str:
+    """Let each channel of a prediction go from -1 to 1 where it went from `low` to `high`; return the tensor.
+
+    A tensor has one step size in 8 bits, and these channels mean different things.
+    """
+    split = _split(model, stride)
+    conv = next(node for node in model.graph.node if split.input[0] in node.output)
+    weight, bias = (_constant(model, name) for name in conv.input[1:])
+    half, middle = (high - low) / 2, (high + low) / 2
+    for constant, values in (
+        (weight, numpy_helper.to_array(weight) / half[:, None, None, None]),
+        (bias, (numpy_helper.to_array(bias) - middle) / half),
+    ):
+        constant.CopyFrom(numpy_helper.from_array(values.astype(np.float32), constant.name))
+    tensor: str = conv.output[0]
+    return tensor
+
+
+def _undo_range(quantized: onnx.ModelProto, stride: int, low: Channels, high: Channels) -> None:
+    """Bring the channels back to what they mean; done last, lest an optimizer fold it into the convolution again."""
+    graph, split = quantized.graph, _split(quantized, stride)
+    values = {f"half_{stride}": (high - low) / 2, f"middle_{stride}": (high + low) / 2}
+    for name, numbers in values.items():
+        graph.initializer.append(numpy_helper.from_array(numbers.astype(np.float32)[:, None, None], name))
+    half, middle = values
+    scaled, whole = f"scaled_{stride}", f"whole_{stride}"
+    place = list(graph.node).index(split)
+    graph.node.insert(place, helper.make_node("Add", [scaled, middle], [whole], name=f"offset_{stride}"))
+    graph.node.insert(place, helper.make_node("Mul", [split.input[0], half], [scaled], name=f"range_{stride}"))
+    split.input[0] = whole
+
+
+def _split(model: onnx.ModelProto, stride: int) -> onnx.NodeProto:
+    split: onnx.NodeProto = next(node for node in model.graph.node if node.name == f"split_{stride}")
+    return split
+
+
+def _constant(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
+    found: onnx.TensorProto = next(constant for constant in model.graph.initializer if constant.name == name)
+    return found
+
+
+def _ranges_at_faces(model: onnx.ModelProto, scenes: NDArray[np.uint8]) -> dict[int, tuple[Channels, Channels]]:
+    """Return for each stride the lowest and the highest value of each channel where a face may be.
+
+    What a cell says of a box where no face is does not matter: it may be cut off.
+    """
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    rows: dict[int, list[Channels]] = {stride: [] for stride in STRIDES}
+    for scene in scenes:
+        answers = iter(session.run(None, {INPUT: scene[None]}))
+        for stride in STRIDES:
+            cells = np.concatenate([next(answers) for _ in KINDS], axis=1)[0].reshape(15, -1).T.astype(np.float64)
+            rows[stride].append(cells[cells[:, 0] >= _POSSIBLE] if (cells[:, 0] >= _POSSIBLE).any() else cells)
+    ranges = {}
+    for stride, found in rows.items():
+        cells = np.concatenate(found)
+        cells[:, 0] = np.log(cells[:, 0] / (1 - cells[:, 0]))
+        low, high = np.percentile(cells, [0.1, 99.9], axis=0)
+        low[0] = min(low[0], np.log(_POSSIBLE / (1 - _POSSIBLE)))
+        ranges[stride] = (low, np.maximum(high, low + 1e-3))
+    return ranges
 
 
 def _set_batch(model: onnx.ModelProto, count: int | None) -> None:
