@@ -20,6 +20,12 @@ from onnx import TensorProto, helper, numpy_helper
 _BATCH = 16
 
 
+def batch_size(model: onnx.ModelProto) -> int:
+    """Return how many pictures a model is run on at once: what its input declares, else 16."""
+    declared: int = model.graph.input[0].type.tensor_type.shape.dim[0].dim_value
+    return declared or _BATCH
+
+
 def correct_biases(quantized: onnx.ModelProto, plain: onnx.ModelProto, crops: NDArray[np.uint8]) -> None:
     """Change the int32 biases of all convolutions of `quantized` in place.
 
@@ -79,8 +85,9 @@ def _channel_means(
     tapped.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in distinct)
     session = onnxruntime.InferenceSession(tapped.SerializeToString(), providers=["CPUExecutionProvider"])
     sums: dict[str, NDArray[np.float64]] = {}
-    for start in range(0, len(crops), _BATCH):
-        batch = crops[start : start + _BATCH]
+    count = batch_size(model)
+    for start in range(0, len(crops), count):
+        batch = crops[start : start + count]
         for name, values in zip(distinct, session.run(None, {model.graph.input[0].name: batch}), strict=True):
             total = values.mean(axis=(2, 3), dtype=np.float64).sum(axis=0)
             sums[name] = sums.get(name, 0.0) + total

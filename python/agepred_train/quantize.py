@@ -28,7 +28,7 @@ from onnxruntime.quantization import (  # type: ignore[import-untyped]
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
-from agepred_train.bias_correction import correct_biases
+from agepred_train.bias_correction import batch_size, correct_biases
 from agepred_train.compact import compact
 from agepred_train.data import Collection
 from agepred_train.dataset import FaceCrops
@@ -147,7 +147,7 @@ def quantize_graph(
         quantize_static(
             prepared,
             result,
-            _CropReader(crops),
+            _CropReader(crops, batch_size(model)),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             reduce_range=True,
@@ -198,12 +198,13 @@ def count_operators(model: onnx.ModelProto) -> Counter[str]:
 class _CropReader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
     """Serves normalized crops in batches, one batch per range."""
 
-    def __init__(self, crops: NDArray[np.uint8]) -> None:
+    def __init__(self, crops: NDArray[np.uint8], batch: int) -> None:
         self._crops = crops
+        self._batch = batch
         self._batches = self._serve(0, len(self))
 
     def __len__(self) -> int:
-        return len(self._crops) // _BATCH
+        return len(self._crops) // self._batch
 
     def set_range(self, start_index: int, end_index: int) -> None:
         self._batches = self._serve(start_index, end_index)
@@ -213,7 +214,7 @@ class _CropReader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime h
 
     def _serve(self, start: int, end: int) -> Iterator[dict[str, NDArray[np.float32]]]:
         for index in range(start, end):
-            batch = self._crops[index * _BATCH : (index + 1) * _BATCH].astype(np.float32)
+            batch = self._crops[index * self._batch : (index + 1) * self._batch].astype(np.float32)
             yield {INPUT: (batch - np.float32(PIXEL_ZERO)) * np.float32(PIXEL_SCALE)}
 
 

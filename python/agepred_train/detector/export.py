@@ -83,15 +83,15 @@ def build_detector_graph(network: FaceNetwork) -> onnx.ModelProto:
     """Return the network as ONNX: uint8 `image` [1, 3, H, W] in; `score_s`, `box_s`, `points_s` out, s = 8, 16, 32."""
     writer = GraphWriter()
     features = writer.sequence(network.stem, writer.normalize(INPUT))
-    trunk = network.trunk
+    trunk, body = network.trunk, network.widths.body
     maps = []
     for stage in trunk.stages:
         features = writer.sequence(stage, features)
         maps.append(features)
     maps[-1] = writer.sequence(trunk.merges[-1], maps[-1])
     for finer in (1, 0):
-        enlarged = writer.enlarge(maps[finer + 1])
-        maps[finer] = writer.sequence(trunk.merges[finer], writer.node("Add", [maps[finer], enlarged]))
+        merged = writer.add_enlarged(maps[finer], maps[finer + 1], body)
+        maps[finer] = writer.sequence(trunk.merges[finer], merged)
     parts = numpy_helper.from_array(np.array([count for _, count in KINDS], np.int64), "parts")
     writer.constants.append(parts)
     outputs = []
@@ -117,14 +117,12 @@ def quantize_detector(fp32: Path, out: Path, scenes: NDArray[np.uint8], config: 
     The last layers are integers too: what follows them is arithmetic on single numbers, the same on every processor.
     """
     model = read_model(fp32)
-    _set_batch(model, None)  # the ranges are found with several pictures at once
     ranges = _ranges_at_faces(model, scenes)
     floats = [node.name for node in model.graph.node if node.op_type in ("Split", "Sigmoid")]
     filled = [_fill_range(model, stride, *values) for stride, values in ranges.items()]
     quantized = quantize_graph(model, scenes, config, floats=floats, full_range=filled)
     for stride, values in ranges.items():
         _undo_range(quantized, stride, *values)
-    _set_batch(quantized, 1)
     return write_model(quantized, out)
 
 
@@ -190,15 +188,6 @@ def _ranges_at_faces(model: onnx.ModelProto, scenes: NDArray[np.uint8]) -> dict[
         low[0] = min(low[0], np.log(_POSSIBLE / (1 - _POSSIBLE)))
         ranges[stride] = (low, np.maximum(high, low + 1e-3))
     return ranges
-
-
-def _set_batch(model: onnx.ModelProto, count: int | None) -> None:
-    for value in [*model.graph.input, *model.graph.output]:
-        first = value.type.tensor_type.shape.dim[0]
-        if count is None:
-            first.dim_param = "N"
-        else:
-            first.dim_value = count
 
 
 def largest_difference(model: onnx.ModelProto, network: FaceNetwork) -> float:

@@ -82,7 +82,7 @@ class FaceNetwork(nn.Module):
 
     def __init__(self, widths: Widths | None = None) -> None:
         super().__init__()
-        widths = widths or Widths()
+        self.widths = widths = widths or Widths()
         # Patches of 4 x 4 pixels at once: in 8 bits a convolution at half the resolution takes as long as all the rest.
         self.stem = nn.Sequential(
             nn.Conv2d(3, widths.stem, 4, 4, bias=False),

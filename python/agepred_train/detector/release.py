@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +55,7 @@ def build_files(runs: DetectorRuns, data: Path, points: Path, out: Path, *, vers
     """Write the four model files of a detector and its refiner into `out`.
 
     The score from which a box is a face is chosen on the scenes of `val`; ranges of the 8-bit files come from training
-    pictures.
+    pictures. Files of those names are replaced together, once all four are whole.
 
     Args:
         runs: the two training runs.
@@ -67,9 +69,15 @@ def build_files(runs: DetectorRuns, data: Path, points: Path, out: Path, *, vers
 
     Raises:
         FileNotFoundError, DataError, ExportError, QuantizeError: as the steps raise them.
+        ValueError: there is no score to choose, or too few pictures for the ranges.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    with _replaced_together(out) as folder:
+        return _build(runs, data, points, folder, version)
+
+
+def _build(runs: DetectorRuns, data: Path, points: Path, out: Path, version: str) -> float:
     network, recipe = load_trained_detector(runs.detector)
+    refiner_recipe = load_trained_refiner(runs.refiner)[1]  # what cannot be read is told before minutes of work
     val = ValidationScenes(data)
     answers: list[tuple[Found, Annotation]] = [(detect(network, pixels), faces) for pixels, faces in val]
     found, labels = zip(*answers, strict=True)
@@ -79,9 +87,20 @@ def build_files(runs: DetectorRuns, data: Path, points: Path, out: Path, *, vers
     quantize_detector(out / FP32, out / INT8, scenes, Quantization(crops=len(scenes)))
     name = f"{NAME}-{version} sha256:{sha256_of_file(out / INT8)}"
     export_refiner(runs.refiner, out / POINTS_FP32, version=version, detector=name)
-    crops = calibration_crops(data, points, load_trained_refiner(runs.refiner)[1])
+    crops = calibration_crops(data, points, refiner_recipe)
     quantize_refiner(out / POINTS_FP32, out / POINTS_INT8, crops, Quantization(crops=len(crops)))
     return min_score
+
+
+@contextmanager
+def _replaced_together(out: Path) -> Iterator[Path]:
+    """Give an empty folder, and put its files into `out` if the block succeeds; else leave everything as it was."""
+    existing = next(folder for folder in (out, *out.parents) if folder.exists())
+    with tempfile.TemporaryDirectory(dir=existing, prefix=".agepred-") as folder:
+        yield Path(folder)
+        out.mkdir(parents=True, exist_ok=True)
+        for file in sorted(Path(folder).iterdir()):
+            file.replace(out / file.name)
 
 
 def calibration_scenes(data: Path, points: Path, recipe: DetectorRecipe) -> NDArray[np.uint8]:
@@ -117,14 +136,20 @@ def release_detector(
         ReleaseError: the parts are not of one release, or the evaluation is not of the whole split `test`.
     """
     records = {}
+    keys_of = {name: read_keys(read_model(files / name)) for name in FILES}
+    keys = keys_of[INT8]
     for run, names in ((runs.detector, (INT8, FP32)), (runs.refiner, (POINTS_INT8, POINTS_FP32))):
         digest = sha256_of_file(run / RECORD)
         for name in names:
-            if read_keys(read_model(files / name)).get("agepred.record") != digest:
+            if keys_of[name].get("agepred.record") != digest:
                 raise ReleaseError(f"{files / name} does not come from the run {run}: build the files again")
+            if keys_of[name].get("agepred.version") != keys.get("agepred.version"):
+                raise ReleaseError(f"{files / name} is of another version than {files / INT8}: build the files again")
         records[run] = json.loads((run / RECORD).read_text(encoding="utf-8"))
+    for name in (POINTS_INT8, POINTS_FP32):
+        if not keys_of[name].get("agepred.crop.detector", "").endswith(sha256_of_file(files / INT8)):
+            raise ReleaseError(f"{files / name} belongs to another detector than {files / INT8}: build the files again")
     measured = _checked_evaluation(evaluation, files)
-    keys = read_keys(read_model(files / INT8))
     metrics = {
         "format": 1,
         "name": NAME,
@@ -145,14 +170,15 @@ def release_detector(
 def _checked_evaluation(path: Path, files: Path) -> dict[str, Any]:
     try:
         measured: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
-        columns, options = measured["columns"], measured["options"]
-        known = {column["model"]["sha256"]: column for column in columns.values()}
-    except (ValueError, TypeError, KeyError) as error:
+        known = {column["model"]["sha256"]: column for column in measured["columns"].values()}
+        split, limit = measured["options"]["split"], measured["options"]["limit"]
+        _figures(measured)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ReleaseError(f"{path}: not written by `agepred eval-detector` ({error!r}); evaluate again") from error
     own = known.get(sha256_of_file(files / INT8))
     if own is None or (own.get("points_model") or {}).get("sha256") != sha256_of_file(files / POINTS_INT8):
         raise ReleaseError(f"{path}: does not measure {files / INT8} with {files / POINTS_INT8}: evaluate again")
-    if options["split"] != "test" or options["limit"] is not None:
+    if split != "test" or limit is not None:
         raise ReleaseError(f"{path}: is not of the whole split `test`: evaluate with --split test, without --limit")
     return measured
 
