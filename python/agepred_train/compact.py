@@ -12,7 +12,7 @@ def compact(model: onnx.ModelProto) -> None:
     The constants are numbers in the file itself, and no node holds a graph of its own: none of ours does.
 
     A quantizer writes a zero point and two scales for every constant, under names that repeat the constant's: in a
-    small network they took a quarter of the file.
+    small network they were a good part of the file.
     """
     graph = model.graph
     fixed = {value.name for value in [*graph.input, *graph.output]} | {""}

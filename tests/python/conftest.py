@@ -33,9 +33,9 @@ def int8_model() -> Path:
 
 
 @pytest.fixture(scope="session")
-def estimator(yunet: Path) -> AgeEstimator:
-    """With the public detector alone: what depends on our own is tested with it by name."""
-    return AgeEstimator(face_model=yunet, points_model="none")
+def estimator() -> AgeEstimator:
+    """With the packaged models, as users get them."""
+    return AgeEstimator()
 
 
 @pytest.fixture(scope="session")

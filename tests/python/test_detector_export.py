@@ -99,7 +99,7 @@ def test_all_layers_are_integers_and_none_can_saturate(int8):
     constants = {constant.name: constant for constant in model.graph.initializer}
     makers = {name: node for node in model.graph.node for name in node.output}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
-    assert len(convolutions) == 1 + 2 * 15 + 3
+    assert len(convolutions) == 3 + 2 * 15 + 3
     for node in convolutions:
         quantized = constants[makers[node.input[1]].input[0]]
         assert quantized.data_type == TensorProto.INT8
@@ -108,7 +108,14 @@ def test_all_layers_are_integers_and_none_can_saturate(int8):
         behind = [split]
         while behind[-1].op_type != "Conv":
             behind.append(makers[behind[-1].input[0]])
-        assert [node.op_type for node in behind] == ["Split", "Add", "Mul", "DequantizeLinear", "QuantizeLinear", "Conv"]
+        assert [node.op_type for node in behind] == [
+            "Split",
+            "Add",
+            "Mul",
+            "DequantizeLinear",
+            "QuantizeLinear",
+            "Conv",
+        ]
     assert {node.op_type for node in model.graph.node} == {
         "Conv", "MaxPool", "Add", "Mul", "Split", "Sigmoid", "Pad", "Transpose", "Reshape",
         "QuantizeLinear", "DequantizeLinear",

@@ -33,7 +33,7 @@ def run(python: Path, script: str, **environment: str) -> subprocess.CompletedPr
                           env=settings | environment, cwd="/")  # fmt: skip
 
 
-def test_array_to_ages(device_python: Path, yunet: Path, hopper, estimator: AgeEstimator, tmp_path: Path) -> None:
+def test_array_to_ages(device_python: Path, hopper, estimator: AgeEstimator, tmp_path: Path) -> None:
     """The same age as in the development environment, from an array, with neither Pillow nor torch nor OpenCV."""
     import numpy as np
 
@@ -44,7 +44,7 @@ import numpy
 from agepred_edge import AgeEstimator
 assert not any(importlib.util.find_spec(name) for name in ("PIL", "torch", "cv2", "typer", "rich"))
 picture = numpy.load({str(tmp_path / "hopper.npy")!r})
-faces = AgeEstimator(face_model={str(yunet)!r}, points_model="none").predict(picture, pixel_format="RGB")
+faces = AgeEstimator().predict(picture, pixel_format="RGB")
 assert "onnxruntime" not in sys.modules, "its Python half is not needed"
 print(len(faces), faces[0].age)
 """
@@ -55,11 +55,11 @@ print(len(faces), faces[0].age)
     assert float(age) == pytest.approx(estimator.predict(hopper, pixel_format="RGB")[0].age, abs=1e-4)
 
 
-def test_path_names_the_extra(device_python: Path, yunet: Path, hopper_path: Path) -> None:
+def test_path_names_the_extra(device_python: Path, hopper_path: Path) -> None:
     script = f"""
 from agepred_edge import AgeEstimator
 try:
-    AgeEstimator(face_model={str(yunet)!r}).predict({str(hopper_path)!r})
+    AgeEstimator().predict({str(hopper_path)!r})
 except ImportError as error:
     print(error)
 """

@@ -44,8 +44,8 @@ def test_answer(estimator: AgeEstimator, hopper: NDArray[np.uint8]) -> None:
 
 
 @pytest.mark.parametrize("level", [0.01, 0.5, 0.8, 0.95])
-def test_interval_of_another_level(yunet: Path, hopper: NDArray[np.uint8], level: float) -> None:
-    estimator = AgeEstimator(face_model=yunet, interval_level=level)
+def test_interval_of_another_level(hopper: NDArray[np.uint8], level: float) -> None:
+    estimator = AgeEstimator(interval_level=level)
     assert estimator.info.interval_level == pytest.approx(level)
     (face,) = estimator.predict(hopper, pixel_format="RGB")
     ages = np.arange(estimator.info.age_count) + estimator.info.first_age
@@ -131,9 +131,9 @@ def test_gil_is_released(estimator: AgeEstimator) -> None:
 # ---- models
 
 
-def test_bare_name_means_the_packaged_model(yunet: Path, hopper: NDArray[np.uint8]) -> None:
-    fp32 = AgeEstimator("fp32.onnx", face_model=yunet).predict(hopper, pixel_format="RGB")[0]
-    path = AgeEstimator(default_age_model() / "fp32.onnx", face_model=yunet).predict(hopper, pixel_format="RGB")[0]
+def test_bare_name_means_the_packaged_model(hopper: NDArray[np.uint8]) -> None:
+    fp32 = AgeEstimator("fp32.onnx").predict(hopper, pixel_format="RGB")[0]
+    path = AgeEstimator(default_age_model() / "fp32.onnx").predict(hopper, pixel_format="RGB")[0]
     assert fp32.age == path.age
 
 

@@ -46,41 +46,53 @@ def ppm(hopper: NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> 
     return path
 
 
+@pytest.fixture(scope="module")
+def unrefined() -> AgeEstimator:
+    """Without a refiner, as the examples name none."""
+    return AgeEstimator(points_model="none")
+
+
+@pytest.fixture(scope="module")
+def face_model(unrefined: AgeEstimator) -> Path:
+    assert unrefined.face_model is not None
+    return unrefined.face_model
+
+
 def library_folder(prefix: Path) -> Path:
     return next(prefix.glob("lib*/**/libagepred.*")).parent
 
 
 def assert_right_age(
-    program: Path, prefix: Path, ppm: Path, int8_model: Path, yunet: Path, estimator: AgeEstimator
+    program: Path, prefix: Path, ppm: Path, int8_model: Path, face_model: Path, unrefined: AgeEstimator
 ) -> None:
     environment = {
         "AGEPRED_ONNXRUNTIME": runtime_info().onnxruntime_path,
         "LD_LIBRARY_PATH": str(library_folder(prefix)),
     }
-    output = checked(program, int8_model, yunet, ppm, **environment)
-    (face,) = estimator.predict(np.frombuffer(ppm.read_bytes()[15:], np.uint8).reshape(600, 512, 3), pixel_format="RGB")
+    output = checked(program, int8_model, face_model, ppm, **environment)
+    (face,) = unrefined.predict(np.frombuffer(ppm.read_bytes()[15:], np.uint8).reshape(600, 512, 3), pixel_format="RGB")
     low, high = face.interval
     assert output.startswith(f"{face.age:.2f} years ({low:.2f} to {high:.2f})")
     # Failures are messages on stderr and a status, not crashes.
     for arguments in (
-        (yunet, yunet, ppm),
+        (face_model, face_model, ppm),
         (int8_model, "nothing.onnx", ppm),
-        (int8_model, yunet, int8_model),
+        (int8_model, face_model, int8_model),
     ):
         failed = run(program, *arguments, **environment)
         assert failed.returncode == 1
         assert failed.stderr.strip()
-    assert "pip install onnxruntime" in run(program, int8_model, yunet, ppm, AGEPRED_ONNXRUNTIME="/no.so",
+    assert "pip install onnxruntime" in run(program, int8_model, face_model, ppm, AGEPRED_ONNXRUNTIME="/no.so",
                                             LD_LIBRARY_PATH=str(library_folder(prefix))).stderr  # fmt: skip
 
 
 def test_cmake_package(
-    prefix: Path, ppm: Path, int8_model: Path, yunet: Path, estimator: AgeEstimator, tmp_path: Path
+    prefix: Path, ppm: Path, int8_model: Path, face_model: Path, unrefined: AgeEstimator, tmp_path: Path
 ) -> None:
     project = shutil.copytree(EXAMPLES, tmp_path / "project")
     checked("cmake", "-S", project, "-B", tmp_path / "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}")
     checked("cmake", "--build", tmp_path / "build")
-    assert_right_age(tmp_path / "build" / "ages", prefix, ppm, int8_model, yunet, estimator)
+    assert_right_age(tmp_path / "build" / "ages", prefix, ppm, int8_model, face_model, unrefined)
     wrong = project / "CMakeLists.txt"
     wrong.write_text(wrong.read_text().replace("agepred 0.1", "agepred 99.0"))
     refused = run("cmake", "-S", project, "-B", tmp_path / "other", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}")
@@ -89,7 +101,7 @@ def test_cmake_package(
 
 
 def test_project_in_c_alone(
-    prefix: Path, ppm: Path, int8_model: Path, yunet: Path, estimator: AgeEstimator, tmp_path: Path
+    prefix: Path, ppm: Path, int8_model: Path, face_model: Path, unrefined: AgeEstimator, tmp_path: Path
 ) -> None:
     """Its linker does not know C++: the package must name what the static library needs."""
     project = shutil.copytree(EXAMPLES, tmp_path / "project")
@@ -102,7 +114,7 @@ target_link_libraries(ages PRIVATE agepred::agepred)
 """)
     checked("cmake", "-S", project, "-B", tmp_path / "build", "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}")
     checked("cmake", "--build", tmp_path / "build")
-    assert_right_age(tmp_path / "build" / "ages", prefix, ppm, int8_model, yunet, estimator)
+    assert_right_age(tmp_path / "build" / "ages", prefix, ppm, int8_model, face_model, unrefined)
 
 
 def test_part_of_another_project(tmp_path: Path) -> None:
@@ -124,7 +136,7 @@ target_link_libraries(ages PRIVATE agepred::agepred)
 
 
 def test_pkg_config(
-    prefix: Path, ppm: Path, int8_model: Path, yunet: Path, estimator: AgeEstimator, tmp_path: Path
+    prefix: Path, ppm: Path, int8_model: Path, face_model: Path, unrefined: AgeEstimator, tmp_path: Path
 ) -> None:
     folder = library_folder(prefix)
     static = ["--static"] if (folder / "libagepred.a").exists() else []
@@ -132,7 +144,7 @@ def test_pkg_config(
     program = tmp_path / "ages"
     warnings = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     checked("cc", *warnings, EXAMPLES / "ages.c", *flags.split(), "-o", program)
-    assert_right_age(program, prefix, ppm, int8_model, yunet, estimator)
+    assert_right_age(program, prefix, ppm, int8_model, face_model, unrefined)
 
 
 def test_exported_symbols(prefix: Path) -> None:

@@ -38,9 +38,14 @@ def quantized(plain):
 
 
 def test_pixels_are_the_first_quantized_input(quantized):
-    (pad,) = [node for node in quantized.graph.node if "image" in node.input]
-    (reader,) = [node for node in quantized.graph.node if pad.output[0] in node.input]
-    assert (pad.op_type, reader.op_type) == ("Pad", "DequantizeLinear")
+    chain, value = [], "image"
+    while not chain or chain[-1].op_type != "DequantizeLinear":
+        (node,) = [node for node in quantized.graph.node if value in node.input]
+        chain.append(node)
+        value = node.output[0]
+    moved = ["Transpose", "Reshape", "Transpose"]
+    assert [node.op_type for node in chain] == ["Pad", *moved, "DequantizeLinear"]
+    reader = chain[-1]
     constants = {value.name: numpy_helper.to_array(value) for value in quantized.graph.initializer}
     scale, zero = (constants[name] for name in reader.input[1:])
     assert (float(scale), int(zero), zero.dtype) == (1 / 128, 128, np.uint8)
@@ -52,15 +57,17 @@ def test_fourth_channel_weighs_nothing(quantized):
     makers = {node.output[0]: node for node in quantized.graph.node}
     first = next(node for node in quantized.graph.node if node.op_type == "Conv")
     weights = constants[makers[first.input[1]].input[0]]
-    assert weights.shape[1] == 4
-    assert not weights[:, 3].any()
-    assert weights[:, :3].any()
+    assert weights.shape[1] == 4 * 4  # four pixels
+    assert not weights[:, 3::4].any()
+    assert all(weights[:, color::4].any() for color in range(3))
 
 
 def test_optimized_graph_has_no_float_island(plain, quantized):
     floats = Counter(node.op_type for node in plain.graph.node)
     assert count_operators(quantized) == {
         "Pad": 1,
+        "Transpose": 4,  # they cancel out with those of the last level
+        "Reshape": 2,
         "QLinearConv": floats["Conv"],
         "QLinearAdd": floats["Add"],
         "QLinearGlobalAveragePool": 1,

@@ -26,11 +26,12 @@ _TERMS = """\
 The terms of the parts differ; they are stated apart and none replaces another.
 
 - Code and this file's packaging: MIT.
-- Trained from random weights. Pictures: WIDER FACE (scenes; non-commercial research), Helen with the points of 300-W
+- {origin}
+- Pictures: WIDER FACE (scenes; non-commercial research), Helen with the points of 300-W
   (research only), UTKFace (non-commercial research), FairFace (CC BY 4.0), and photographs without people of ImageNet
   and BSDS500 (research). Whether weights trained on them may serve commercially is a question for a lawyer.
 - Teachers that labeled what the sets leave out: YuNet (Apache-2.0) for faces, MediaPipe's face mesh (Apache-2.0) for
-  points. Neither is part of the files.
+  points.
 """
 
 _CAVEATS = """\
@@ -111,7 +112,7 @@ def write_detector_card(metrics: dict[str, Any]) -> str:
                 "## Training",
                 _training(metrics["records"]),
                 "## Terms",
-                _TERMS.strip(),
+                _TERMS.format(origin=_origin(metrics["records"])).strip(),
                 "## Results",
                 _results(metrics["test"]),
                 "## Caveats",
@@ -154,6 +155,19 @@ def _training(records: dict[str, Any]) -> str:
         f"{nearest['val_error']:.1%}).\n"
         "`test` was used for no choice."
     )
+
+
+def _origin(records: dict[str, Any]) -> str:
+    """Return where the first weights came from, as far as the records tell."""
+    teacher = records["detector"].get("teacher_sha256")
+    if teacher:
+        return (
+            f"The detector learned the features of YuNet (Apache-2.0; sha256 {teacher}) and took over its weights "
+            "where they fit; everything else was trained from random numbers."
+        )
+    if any(record.get("start_weights_sha256") for record in records.values()):
+        return "Trained from the weights of earlier runs of ours, named above, whose records say what they began with."
+    return "Trained from random numbers; no other file's weights."
 
 
 def _start(record: dict[str, Any]) -> str:

@@ -178,6 +178,11 @@ def _checked_evaluation(path: Path, files: Path) -> dict[str, Any]:
     own = known.get(sha256_of_file(files / INT8))
     if own is None or (own.get("points_model") or {}).get("sha256") != sha256_of_file(files / POINTS_INT8):
         raise ReleaseError(f"{path}: does not measure {files / INT8} with {files / POINTS_INT8}: evaluate again")
+    stated = float(read_keys(read_model(files / INT8))["agepred.face.min_score"])
+    if own.get("min_score") not in (None, stated):
+        raise ReleaseError(
+            f"{path}: is at a score of {own['min_score']}, {files / INT8} states {stated}: evaluate without --min-score"
+        )
     if split != "test" or limit is not None:
         raise ReleaseError(f"{path}: is not of the whole split `test`: evaluate with --split test, without --limit")
     return measured

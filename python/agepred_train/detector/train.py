@@ -202,7 +202,6 @@ def train_detector(
         "start_weights_sha256": sha256_of_file(weights / BEST_CHECKPOINT) if weights else None,
         "teacher_sha256": sha256_of_file(teacher) if teacher else None,
     }
-    last = begin(out, start, resume=resume)
     lightning.seed_everything(recipe.seed, verbose=False)
     torch.set_num_threads(recipe.threads)
     yunet = YuNet.load(teacher) if teacher else None
@@ -211,6 +210,7 @@ def train_detector(
         load_weights(task.network, load_trained_detector(weights)[0], weights)
     elif yunet is not None:
         start_from(task.network, yunet, first_scenes(training, recipe))
+    last = begin(out, start, resume=resume)
     task.to(memory_format=torch.channels_last)
     val_ap = fit(
         task,

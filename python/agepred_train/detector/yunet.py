@@ -1,4 +1,4 @@
-"""YuNet as a network of PyTorch: the teacher of our detector's first layers, and the start of its trunk.
+"""YuNet as a network of PyTorch: the start of our detector, and the teacher of its first layers.
 
 Wu, Peng, Yu 2023, "YuNet: A Tiny Millisecond-level Face Detector"; weights from its authors' ONNX file, in which batch
 normalization has been folded into the convolutions.
@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from agepred_train.archive import DataError
 from agepred_train.detector.network import BOX, POINTS, SCORE, STRIDES, FaceNetwork, Trunk, Unit
 from agepred_train.graph import read_model
+from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO
 
-_BODY = 64
+_STEM, _BODY = 16, 64
 _KINDS = (("cls", 1), ("bbox", 4), ("obj", 1), ("kps", 10))
 """Predictions in the order of the file, and their channels."""
 
@@ -32,12 +32,12 @@ class YuNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(3, 16, 3, 2, 1),
+            nn.Conv2d(3, _STEM, 3, 2, 1),
             nn.ReLU(inplace=True),
-            Unit(16, 16),
+            Unit(_STEM, _STEM),
             nn.MaxPool2d(2),
-            Unit(16, 16),
-            Unit(16, _BODY),
+            Unit(_STEM, _STEM),
+            Unit(_STEM, _BODY),
             Unit(_BODY, _BODY),
             Unit(_BODY, _BODY),
             nn.MaxPool2d(2),
@@ -100,49 +100,89 @@ class YuNet(nn.Module):
 
 @torch.no_grad()
 def start_from(network: FaceNetwork, teacher: YuNet, pixels: Tensor) -> None:
-    """Give a network's trunk and predictions the teacher's weights.
+    """Give a network the teacher's weights, layer by layer, as far as the two are alike.
 
-    Training needs batch normalization that knows its inputs' statistics; the file has none. They are measured on
-    `pixels` and the normalization is set to undo itself, so that the teacher goes on computing the same.
+    Behind the first convolutions the network sees at half the teacher's resolution what the teacher pools: its features
+    begin near the teacher's, not as them.
+
+    Training needs batch normalization that knows its inputs' statistics; the teacher's file has none. They are measured
+    on `pixels`, and the normalization is set to undo itself.
 
     Args:
-        network: of the teacher's width; its first layers stay as they are.
-        teacher: in evaluation mode; its normalization is given statistics.
-        pixels: scenes to measure them on, [N, 3, H, W].
+        network: of the teacher's widths.
+        teacher: in evaluation mode.
+        pixels: scenes to measure statistics on, [N, 3, H, W].
 
     Raises:
-        ValueError: the network is of another width.
+        ValueError: the network is of other widths.
     """
-    if network.heads[0].in_channels != _BODY:
-        raise ValueError(f"body is {network.heads[0].in_channels}, the teacher's is {_BODY}")
-    handles = [_measure_once(module) for module in teacher.trunk.modules() if isinstance(module, nn.BatchNorm2d)]
-    teacher.trunk(teacher.first_features(pixels))
-    for handle in handles:
-        handle.remove()
+    if (network.widths.stem, network.widths.body) != (_STEM, _BODY):
+        raise ValueError(
+            f"stem and body are {network.widths.stem} and {network.widths.body}, the teacher's {_STEM} and {_BODY}"
+        )
+    first, first_unit, second_unit = (teacher.stem[place] for place in (0, 2, 4))
+    assert isinstance(first, nn.Conv2d)
+    assert first.bias is not None
+    # From the teacher's blue, green, red from 0 to 255 to red, green, blue from -1 to 1.
+    red_first = first.weight.flip(1) / PIXEL_SCALE
+    starts = [
+        (red_first, first.bias + first.weight.sum(dim=(1, 2, 3)) * PIXEL_ZERO),
+        _as_convolution(first_unit),
+        _as_convolution(second_unit),
+    ]
+    for place, (weight, bias) in zip((0, 3, 6), starts, strict=True):
+        _set(network.stem[place], network.stem[place + 1], weight, bias)
+    for place, unit in zip((9, 10, 11), (teacher.stem[place] for place in (5, 6, 7)), strict=True):
+        network.stem[place].load_state_dict(unit.state_dict())
     network.trunk.load_state_dict(teacher.trunk.state_dict())
     for number, head in enumerate(network.heads):
         assert isinstance(head, nn.Conv2d)
+        assert head.bias is not None
         cls, box, obj, points = (_as_pointwise(teacher.heads[kind * len(STRIDES) + number]) for kind in range(4))
         # The teacher's score is the geometric mean of two; near enough, the sigmoid of the logits' mean.
         score = tuple((one + other) / 2 for one, other in zip(cls, obj, strict=True))
         for channels, (weight, bias) in ((SCORE, score), (BOX, box), (POINTS, points)):
             head.weight[channels] = weight
-            assert head.bias is not None
             head.bias[channels] = bias
+    normalizations = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    handles = [module.register_forward_pre_hook(_measure) for module in normalizations]
+    training = network.training
+    network.eval()(pixels)
+    network.train(training)
+    for handle in handles:
+        handle.remove()
 
 
-def _measure_once(normalization: nn.BatchNorm2d) -> RemovableHandle:
-    def measure(module: nn.Module, inputs: tuple[Tensor]) -> None:
-        assert isinstance(module, nn.BatchNorm2d)
-        assert module.running_mean is not None
-        assert module.running_var is not None
-        variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3))
-        module.running_mean.copy_(mean)
-        module.running_var.copy_(variance)
-        module.weight.copy_((variance + module.eps).sqrt())
-        module.bias.add_(mean)
+def _set(conv: nn.Module, normalization: nn.Module, weight: Tensor, bias: Tensor) -> None:
+    """Let a convolution and its normalization compute what one with a bias computes."""
+    assert isinstance(conv, nn.Conv2d)
+    assert isinstance(normalization, nn.BatchNorm2d)
+    conv.weight.copy_(weight)
+    normalization.bias.copy_(bias)
+    normalization.weight.fill_((1 + normalization.eps) ** 0.5)
 
-    return normalization.register_forward_pre_hook(measure)
+
+def _as_convolution(unit: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return weights and bias of the one 3 x 3 convolution that a unit is, but for its border."""
+    pointwise, depthwise, normalization, _ = unit.children()
+    assert isinstance(pointwise, nn.Conv2d)
+    assert isinstance(depthwise, nn.Conv2d)
+    assert isinstance(normalization, nn.BatchNorm2d)
+    assert pointwise.bias is not None
+    bias = normalization.bias + depthwise.weight.sum(dim=(1, 2, 3)) * pointwise.bias
+    return depthwise.weight * pointwise.weight[:, :, :1, :1], bias
+
+
+def _measure(normalization: nn.Module, inputs: tuple[Tensor]) -> None:
+    """Give a normalization the statistics of its inputs, and let it compute what it computed."""
+    assert isinstance(normalization, nn.BatchNorm2d)
+    assert normalization.running_mean is not None
+    assert normalization.running_var is not None
+    variance, mean = torch.var_mean(inputs[0], dim=(0, 2, 3))
+    normalization.running_mean.copy_(mean)
+    normalization.running_var.copy_(variance)
+    normalization.weight.copy_((variance + normalization.eps).sqrt())
+    normalization.bias.add_(mean)
 
 
 def _as_pointwise(head: nn.Module) -> tuple[Tensor, Tensor]:
