@@ -76,9 +76,9 @@ Similarity align(const ImageView &image, const Points &points, const Points &tar
     // From fractions of the side to pixels of the crop.
     const double a = onto_picture.a / side;
     const double b = onto_picture.b / side;
-    kernels::crop_scalar({image.pixels, image.width, image.height, image.stride, image.pixel_bytes, image.red,
-                          image.green, image.blue, a, b, onto_picture.x, onto_picture.y},
-                         side, crop);
+    kernels::cut_crop({image.pixels, image.width, image.height, image.stride, image.pixel_bytes, image.red, image.green,
+                       image.blue, a, b, onto_picture.x, onto_picture.y},
+                      side, crop);
     return onto_picture;
 }
 
