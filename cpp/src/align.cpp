@@ -1,5 +1,6 @@
 #include "align.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -25,6 +26,13 @@ void check(const Points &points, float limit, const char *why) {
 }
 
 } // namespace
+
+Points snapped(const Points &points, float steps) {
+    Points near{};
+    std::transform(points.begin(), points.end(), near.begin(),
+                   [steps](float coordinate) { return std::round(coordinate * steps) / steps; });
+    return near;
+}
 
 double Similarity::scale() const { return std::hypot(a, b); }
 
