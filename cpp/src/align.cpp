@@ -1,5 +1,6 @@
 #include "align.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -25,6 +26,13 @@ void check(const Points &points, float limit, const char *why) {
 }
 
 } // namespace
+
+Points snapped(const Points &points, float steps) {
+    Points near{};
+    std::transform(points.begin(), points.end(), near.begin(),
+                   [steps](float coordinate) { return std::round(coordinate * steps) / steps; });
+    return near;
+}
 
 double Similarity::scale() const { return std::hypot(a, b); }
 
@@ -76,9 +84,9 @@ Similarity align(const ImageView &image, const Points &points, const Points &tar
     // From fractions of the side to pixels of the crop.
     const double a = onto_picture.a / side;
     const double b = onto_picture.b / side;
-    kernels::crop_scalar({image.pixels, image.width, image.height, image.stride, image.pixel_bytes, image.red,
-                          image.green, image.blue, a, b, onto_picture.x, onto_picture.y},
-                         side, crop);
+    kernels::cut_crop({image.pixels, image.width, image.height, image.stride, image.pixel_bytes, image.red, image.green,
+                       image.blue, a, b, onto_picture.x, onto_picture.y},
+                      side, crop);
     return onto_picture;
 }
 

@@ -18,6 +18,9 @@ constexpr float far_outside = 0.5F;
 // Of the size that the five points have in the crop. Below it they lie in a heap.
 constexpr double least_scale = 0.1;
 
+// To the crop's side. A step is thousands of times what processors differ by, and a hundredth of what the network errs.
+constexpr float grid_steps = 8192.0F;
+
 // The answer of a network as points in the crop, if it can be one.
 std::optional<Points> as_points(std::span<const float> numbers, const Points &targets) {
     Points points{};
@@ -25,6 +28,7 @@ std::optional<Points> as_points(std::span<const float> numbers, const Points &ta
         throw Error(AGEPRED_INFERENCE_FAILED, "the points model's output has another size than it declares");
     }
     std::copy(numbers.begin(), numbers.end(), points.begin());
+    points = snapped(points, grid_steps);
     const auto inside = [](float number) { return number >= -far_outside && number <= 1 + far_outside; }; // not NaN
     if (!std::all_of(points.begin(), points.end(), inside) || fit(targets, points).scale() < least_scale) {
         return std::nullopt;

@@ -109,9 +109,16 @@ void test_mirror_far_outside() {
     CHECK(crop[0] == 0 && crop.back() == 0);
 }
 
+void test_snapped() {
+    const Points points = {0.0F, 0.124F, 0.126F, -0.124F, -0.126F, 3.25F, 100.4F, -7.9F, 0.49F, 1e6F};
+    const Points expected = {0.0F, 0.0F, 0.25F, 0.0F, -0.25F, 3.25F, 100.5F, -8.0F, 0.5F, 1e6F};
+    CHECK(snapped(points, 4) == expected);
+}
+
 } // namespace
 
 int main() {
+    test_snapped();
     test_recovers_the_similarity();
     test_refuses_what_defines_no_crop();
     test_mirror_far_outside();

@@ -77,22 +77,6 @@ void test_predict_crop(const char *age_model) {
     CHECK(ours == runtime_share<std::uint8_t>(model, {1, 3, side, side}));
 }
 
-// A file beside this program, as long as the object lives.
-class ModelFile {
-  public:
-    ModelFile(std::string path, const tiny::Bytes &bytes) : path_(std::move(path)) {
-        std::ofstream(path_, std::ios::binary)
-            .write(reinterpret_cast<const char *>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-    }
-    ModelFile(const ModelFile &) = delete;
-    ModelFile &operator=(const ModelFile &) = delete;
-    ~ModelFile() { std::remove(path_.c_str()); }
-    [[nodiscard]] const char *path() const { return path_.c_str(); }
-
-  private:
-    std::string path_;
-};
-
 // Counts a detection in a picture of the side; the number of faces must be the expected one.
 long count_detection(const agepred_options &options, int side, std::size_t expected) {
     agepred_detector *detector = nullptr;
@@ -119,9 +103,9 @@ void test_detect(const char *face_model) {
 // Our own format, with a refiner, on pictures that fit and such that are shrunk. The second look is YuNet's above: with
 // inputs of two sizes in turn ONNX Runtime's share of this model varies by one from session to session.
 void test_detect_and_refine() {
-    const ModelFile faces("allocations_faces.onnx", tiny::face_model(0.9F));
-    const ModelFile points("allocations_points.onnx",
-                           tiny::points_model({0.3F, 0.3F, 0.7F, 0.3F, 0.5F, 0.5F, 0.3F, 0.7F, 0.7F, 0.7F}, 64));
+    const tiny::ModelFile faces("allocations_faces.onnx", tiny::face_model(0.9F));
+    const tiny::ModelFile points("allocations_points.onnx",
+                                 tiny::points_model({0.3F, 0.3F, 0.7F, 0.3F, 0.5F, 0.5F, 0.3F, 0.7F, 0.7F, 0.7F}, 64));
     const auto runtime = core::onnx::Runtime::open(nullptr);
     const core::onnx::Model face_model(runtime, faces.path(), {});
     const core::onnx::Model points_model(runtime, points.path(), {});

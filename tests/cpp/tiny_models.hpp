@@ -2,7 +2,9 @@
 #pragma once
 
 #include <array>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -130,5 +132,21 @@ inline Bytes points_model(const std::array<float, 10> &answer, std::uint64_t sid
                      field(12, value("points", 1, {0, 10})),
                  keys);
 }
+
+// A file beside this program, as long as the object lives.
+class ModelFile {
+  public:
+    ModelFile(std::string path, const Bytes &bytes) : path_(std::move(path)) {
+        std::ofstream(path_, std::ios::binary)
+            .write(reinterpret_cast<const char *>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    }
+    ModelFile(const ModelFile &) = delete;
+    ModelFile &operator=(const ModelFile &) = delete;
+    ~ModelFile() { std::remove(path_.c_str()); }
+    [[nodiscard]] const char *path() const { return path_.c_str(); }
+
+  private:
+    std::string path_;
+};
 
 } // namespace tiny

@@ -6,86 +6,82 @@
 namespace agepred::core::kernels {
 namespace {
 
-// Index i of a mirrored row of n pixels: ... 2 1 0 1 2 ... n-1 n-2 ...
-std::int64_t mirror(std::int64_t i, std::int64_t n) {
-    if (i >= 0 && i < n) {
-        return i;
+// A coordinate between the centers of two neighbors in a row of pixels: how far it is from the first to the second.
+// In a row of one pixel that is its own neighbor.
+struct Place {
+    std::int64_t first;
+    std::uint32_t fraction; // 0 to CropGrid::one
+};
+
+// Where a coordinate lies once the mirror images of a row of `size` pixels are folded onto it.
+Place place(std::int64_t x, int size) {
+    const std::int64_t last = std::int64_t{size - 1} << CropGrid::bits;
+    if (x < 0 || x > last) {
+        x = last == 0 ? 0 : std::abs(x) % (2 * last); // a mirror image is symmetric about 0
+        x = std::min(x, 2 * last - x);
     }
-    if (n == 1) {
-        return 0;
-    }
-    const std::int64_t period = 2 * (n - 1);
-    i = std::abs(i) % period; // a mirror image is symmetric about 0
-    return i < n ? i : period - i;
+    const std::int64_t first = std::min<std::int64_t>(x >> CropGrid::bits, std::max(size - 2, 0));
+    return {first, static_cast<std::uint32_t>(x - (first << CropGrid::bits))};
 }
 
-// Adds the bilinear sample at (x, y), counted from the center of the first pixel, to sum[3]. Inside: the four pixels
-// around it are known to lie in the picture, so that nothing is mirrored and truncation is floor.
-template <bool Inside> void add_sample(const CropSource &source, double x, double y, float *sum) {
-    const auto x0 = static_cast<std::int64_t>(Inside ? x : std::floor(x));
-    const auto y0 = static_cast<std::int64_t>(Inside ? y : std::floor(y));
-    const auto fx = static_cast<float>(x - static_cast<double>(x0));
-    const auto fy = static_cast<float>(y - static_cast<double>(y0));
-    const auto reflect = [](std::int64_t i, int n) { return Inside ? i : mirror(i, n); };
-    const std::uint8_t *row0 = source.pixels + reflect(y0, source.height) * source.stride;
-    const std::uint8_t *row1 = source.pixels + reflect(y0 + 1, source.height) * source.stride;
-    const std::int64_t column0 = reflect(x0, source.width) * source.pixel_bytes;
-    const std::int64_t column1 = reflect(x0 + 1, source.width) * source.pixel_bytes;
+// Adds the bilinear sample at (x, y), times CropGrid::one, to sum[3].
+void add_sample(const CropSource &source, std::int64_t x, std::int64_t y, std::uint32_t *sum) {
+    const Place column = place(x, source.width);
+    const Place row = place(y, source.height);
+    const std::uint32_t lower_right = column.fraction * row.fraction >> CropGrid::bits;
+    const std::uint32_t upper_right = column.fraction - lower_right;
+    const std::uint32_t lower_left = row.fraction - lower_right;
+    const std::uint32_t upper_left = CropGrid::one - column.fraction - lower_left;
+    const std::uint8_t *upper = source.pixels + row.first * source.stride + column.first * source.pixel_bytes;
+    const std::uint8_t *lower = upper + (source.height > 1 ? source.stride : 0);
+    const int right = source.width > 1 ? source.pixel_bytes : 0;
     const int channels[3] = {source.red, source.green, source.blue};
-    for (int c = 0; c < 3; ++c) {
-        const auto p00 = static_cast<float>(row0[column0 + channels[c]]);
-        const auto p01 = static_cast<float>(row0[column1 + channels[c]]);
-        const auto p10 = static_cast<float>(row1[column0 + channels[c]]);
-        const auto p11 = static_cast<float>(row1[column1 + channels[c]]);
-        const float upper = p00 + fx * (p01 - p00);
-        const float lower = p10 + fx * (p11 - p10);
-        sum[c] += upper + fy * (lower - upper);
-    }
-}
-
-// Whether all samples of the crop lie between the centers of the picture's outermost pixels.
-bool lies_inside(const CropSource &source, int side) {
-    for (const int u : {0, side}) {
-        for (const int v : {0, side}) {
-            const double x = source.a * u - source.b * v + source.x - 0.5;
-            const double y = source.b * u + source.a * v + source.y - 0.5;
-            if (x < 0 || y < 0 || x >= source.width - 1 || y >= source.height - 1) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
-template <bool Inside> void cut(const CropSource &source, int side, std::uint8_t *crop) {
-    const double span = std::hypot(source.a, source.b); // picture pixels that a crop pixel spans
-    const int n = static_cast<int>(std::ceil(std::clamp(span, 1.0, double{max_samples})));
-    const float weight = 1.0F / static_cast<float>(n * n);
-    const float half = 0.5F / weight; // of a gray level, in sums: truncation then rounds half up
-    const double half_step = 0.5 / n; // from a sample to the edge of its part of the crop pixel
-    for (int v = 0; v < side; ++v) {
-        for (int u = 0; u < side; ++u) {
-            float sum[3] = {half, half, half};
-            for (int j = 0; j < n; ++j) {
-                const double cv = v + (2 * j + 1) * half_step;
-                for (int i = 0; i < n; ++i) {
-                    const double cu = u + (2 * i + 1) * half_step;
-                    // Minus a half: from continuous coordinates to indices of pixel centers.
-                    add_sample<Inside>(source, source.a * cu - source.b * cv + source.x - 0.5,
-                                       source.b * cu + source.a * cv + source.y - 0.5, sum);
-                }
-            }
-            for (const float channel : sum) {
-                *crop++ = static_cast<std::uint8_t>(channel * weight);
-            }
-        }
+    for (int i = 0; i < 3; ++i) {
+        const int channel = channels[i];
+        sum[i] += upper_left * upper[channel] + upper_right * upper[channel + right] + lower_left * lower[channel] +
+                  lower_right * lower[channel + right];
     }
 }
 
 } // namespace
 
+CropGrid::CropGrid(const CropSource &source) {
+    const auto fixed = [](double number) { return std::llround(std::ldexp(number, fine_bits)); };
+    a = fixed(source.a);
+    b = fixed(source.b);
+    x = fixed(source.x - 0.5); // from continuous coordinates to those of pixel centers
+    y = fixed(source.y - 0.5);
+    // Picture pixels that a crop pixel spans. Not hypot, whose last bit differs between libraries.
+    const double span = std::sqrt(source.a * source.a + source.b * source.b);
+    const int n = static_cast<int>(std::ceil(std::clamp(span, 1.0, double{max_samples})));
+    samples = n * n;
+    const std::int64_t halves = 2 * std::int64_t{n}; // of the distance between two samples, in a crop pixel
+    int k = 0;
+    for (std::int64_t j = 1; j < halves; j += 2) {
+        for (std::int64_t i = 1; i < halves; i += 2) {
+            offset_x[k] = (a * i - b * j) / halves >> cut_bits;
+            offset_y[k] = (b * i + a * j) / halves >> cut_bits;
+            ++k;
+        }
+    }
+}
+
 void crop_scalar(const CropSource &source, int side, std::uint8_t *crop) {
-    lies_inside(source, side) ? cut<true>(source, side, crop) : cut<false>(source, side, crop);
+    const CropGrid grid(source);
+    const std::uint32_t total = static_cast<std::uint32_t>(grid.samples) << CropGrid::bits;
+    for (int v = 0; v < side; ++v) {
+        for (int u = 0; u < side; ++u) {
+            const std::int64_t x = grid.fine_x(u, v) >> CropGrid::cut_bits;
+            const std::int64_t y = grid.fine_y(u, v) >> CropGrid::cut_bits;
+            std::uint32_t sum[3] = {total / 2, total / 2, total / 2};
+            for (int k = 0; k < grid.samples; ++k) {
+                add_sample(source, x + grid.offset_x[k], y + grid.offset_y[k], sum);
+            }
+            for (const std::uint32_t channel : sum) {
+                *crop++ = static_cast<std::uint8_t>(channel / total);
+            }
+        }
+    }
 }
 
 } // namespace agepred::core::kernels
