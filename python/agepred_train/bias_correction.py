@@ -16,6 +16,8 @@ import onnxruntime  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from agepred_train.graph import Pictures
+
 # Crops in one run of the float network: all its activations are in memory at once, 20 MB a crop.
 _BATCH = 16
 
@@ -26,13 +28,13 @@ def batch_size(model: onnx.ModelProto) -> int:
     return declared or _BATCH
 
 
-def correct_biases(quantized: onnx.ModelProto, plain: onnx.ModelProto, crops: NDArray[np.uint8]) -> None:
+def correct_biases(quantized: onnx.ModelProto, plain: onnx.ModelProto, crops: Pictures) -> None:
     """Change the int32 biases of all convolutions of `quantized` in place.
 
     Args:
         quantized: QDQ model whose convolutions are named as those of `plain`.
         plain: the float model that it was made from, with the input `image`.
-        crops: pictures to measure means on, uint8 [n, 3, S, S].
+        crops: pictures to measure means on, each uint8 [3, H, W].
     """
     constants = {constant.name: constant for constant in quantized.graph.initializer}
     makers = {node.output[0]: node for node in quantized.graph.node}
@@ -74,9 +76,7 @@ def _mean_shift(error: NDArray[np.float64], means: NDArray[np.float64]) -> NDArr
     return shift
 
 
-def _channel_means(
-    model: onnx.ModelProto, names: Sequence[str], crops: NDArray[np.uint8]
-) -> dict[str, NDArray[np.float64]]:
+def _channel_means(model: onnx.ModelProto, names: Sequence[str], crops: Pictures) -> dict[str, NDArray[np.float64]]:
     """Return the mean of each channel of some tensors [N, C, h, w] over all crops."""
     tapped = onnx.ModelProto()
     tapped.CopyFrom(model)
@@ -87,7 +87,7 @@ def _channel_means(
     sums: dict[str, NDArray[np.float64]] = {}
     count = batch_size(model)
     for start in range(0, len(crops), count):
-        batch = crops[start : start + count]
+        batch = np.stack(list(crops[start : start + count]))
         for name, values in zip(distinct, session.run(None, {model.graph.input[0].name: batch}), strict=True):
             total = values.mean(axis=(2, 3), dtype=np.float64).sum(axis=0)
             sums[name] = sums.get(name, 0.0) + total

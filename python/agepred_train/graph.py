@@ -5,7 +5,7 @@ names, and nothing else.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from agepred_train.archive import DataError
 from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO
 from agepred_train.storage import replacing
+
+Pictures = NDArray[np.uint8] | Sequence[NDArray[np.uint8]]
+"""Pictures [3, H, W], maybe of several sizes."""
 
 INPUT = "image"
 """Name of every model's input."""

@@ -32,7 +32,7 @@ from agepred_train.bias_correction import batch_size, correct_biases
 from agepred_train.compact import compact
 from agepred_train.data import Collection
 from agepred_train.dataset import FaceCrops
-from agepred_train.graph import INPUT, read_keys, read_model, write_model
+from agepred_train.graph import INPUT, Pictures, read_keys, read_model, write_model
 from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO
 from agepred_train.prepare import Faces, clean
 
@@ -124,7 +124,7 @@ def calibration_crops(collection: Collection, faces: Faces, side: int, config: Q
 
 def quantize_graph(
     model: onnx.ModelProto,
-    crops: NDArray[np.uint8],
+    crops: Pictures,
     config: Quantization,
     *,
     floats: Sequence[str] = (),
@@ -134,7 +134,8 @@ def quantize_graph(
 
     Args:
         model: as `export` writes it.
-        crops: pictures to find the ranges with, uint8 [n, 3, H, W], n a multiple of 16.
+        crops: pictures to find the ranges with, each uint8 [3, H, W]; of one size and a multiple of 16 where the model
+            takes several at once.
         config: how they are found.
         floats: names of nodes that go on computing in float.
         full_range: tensors that are held from -1 to 1, whatever is measured; beyond they are cut off.
@@ -198,7 +199,7 @@ def count_operators(model: onnx.ModelProto) -> Counter[str]:
 class _CropReader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
     """Serves normalized crops in batches, one batch per range."""
 
-    def __init__(self, crops: NDArray[np.uint8], batch: int) -> None:
+    def __init__(self, crops: Pictures, batch: int) -> None:
         self._crops = crops
         self._batch = batch
         self._batches = self._serve(0, len(self))
@@ -214,7 +215,7 @@ class _CropReader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime h
 
     def _serve(self, start: int, end: int) -> Iterator[dict[str, NDArray[np.float32]]]:
         for index in range(start, end):
-            batch = self._crops[index * self._batch : (index + 1) * self._batch].astype(np.float32)
+            batch = np.stack(list(self._crops[index * self._batch : (index + 1) * self._batch])).astype(np.float32)
             yield {INPUT: (batch - np.float32(PIXEL_ZERO)) * np.float32(PIXEL_SCALE)}
 
 

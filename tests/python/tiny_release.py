@@ -38,7 +38,7 @@ def short_steps(data: Path) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(releasing, "detect", perfect)
-        for name, value in (("_SCENES", 16), ("_CROPS", 32), ("_CALIBRATION_SIDE", 64)):
+        for name, value in (("_CALIBRATION_SCENES", {64: 12, 96: 4}), ("_CROPS", 32)):
             patch.setattr(releasing, name, value)
         yield
 

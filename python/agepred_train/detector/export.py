@@ -14,9 +14,10 @@ from torch import nn
 from agepred_train.archive import DataError
 from agepred_train.detector.network import STRIDES, FaceNetwork
 from agepred_train.detector.train import load_trained_detector
+from agepred_train.equalization import equalize
 from agepred_train.export import ExportError
 from agepred_train.fit import RECORD
-from agepred_train.graph import INPUT, GraphWriter, common_keys, read_model, write_model
+from agepred_train.graph import INPUT, GraphWriter, Pictures, common_keys, read_model, write_model
 from agepred_train.quantize import Quantization, quantize_graph
 
 # Of a score. What lies below is no face, whatever its box says.
@@ -111,12 +112,13 @@ def build_detector_graph(network: FaceNetwork) -> onnx.ModelProto:
     return writer.model("face", [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [1, 3, "H", "W"])], outputs)
 
 
-def quantize_detector(fp32: Path, out: Path, scenes: NDArray[np.uint8], config: Quantization) -> Path:
-    """Quantize a detector with ranges from training scenes, uint8 [n, 3, H, W], n a multiple of 16.
+def quantize_detector(fp32: Path, out: Path, scenes: Pictures, config: Quantization) -> Path:
+    """Quantize a detector with ranges from training scenes, each uint8 [3, H, W].
 
     The last layers are integers too: what follows them is arithmetic on single numbers, the same on every processor.
     """
     model = read_model(fp32)
+    equalize(model, scenes)
     ranges = _ranges_at_faces(model, scenes)
     floats = [node.name for node in model.graph.node if node.op_type in ("Split", "Sigmoid")]
     filled = [_fill_range(model, stride, *values) for stride, values in ranges.items()]
@@ -168,7 +170,7 @@ def _constant(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
     return found
 
 
-def _ranges_at_faces(model: onnx.ModelProto, scenes: NDArray[np.uint8]) -> dict[int, tuple[Channels, Channels]]:
+def _ranges_at_faces(model: onnx.ModelProto, scenes: Pictures) -> dict[int, tuple[Channels, Channels]]:
     """Return for each stride the lowest and the highest value of each channel where a face may be.
 
     What a cell says of a box where no face is does not matter: it may be cut off.
@@ -179,13 +181,14 @@ def _ranges_at_faces(model: onnx.ModelProto, scenes: NDArray[np.uint8]) -> dict[
         answers = iter(session.run(None, {INPUT: scene[None]}))
         for stride in STRIDES:
             cells = np.concatenate([next(answers) for _ in KINDS], axis=1)[0].reshape(15, -1).T.astype(np.float64)
-            rows[stride].append(cells[cells[:, 0] >= _POSSIBLE] if (cells[:, 0] >= _POSSIBLE).any() else cells)
+            rows[stride].append(cells)
     ranges = {}
     for stride, found in rows.items():
         cells = np.concatenate(found)
+        possible = cells[:, 0] >= _POSSIBLE
+        cells = cells[possible if possible.any() else slice(None)]
         cells[:, 0] = np.log(cells[:, 0] / (1 - cells[:, 0]))
-        low, high = np.percentile(cells, [0.1, 99.9], axis=0)
-        low[0] = min(low[0], np.log(_POSSIBLE / (1 - _POSSIBLE)))
+        low, high = cells.min(axis=0), cells.max(axis=0)
         ranges[stride] = (low, np.maximum(high, low + 1e-3))
     return ranges
 

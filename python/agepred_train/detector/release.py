@@ -37,8 +37,9 @@ NAME = "face_detector"
 
 # Seeds of training never reach this far: the scenes that ranges are found with are none that weights were fitted to.
 _CALIBRATION_SEED = 2**31
-_CALIBRATION_SIDE = 320
-_SCENES, _CROPS = 128, 512
+# Sides of these scenes and how many there are of each: the large ones show how far large faces' boxes reach.
+_CALIBRATION_SCENES = {320: 128, 640: 32}
+_CROPS = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +104,15 @@ def _replaced_together(out: Path) -> Iterator[Path]:
             file.replace(out / file.name)
 
 
-def calibration_scenes(data: Path, points: Path, recipe: DetectorRecipe) -> NDArray[np.uint8]:
-    """Return composed training scenes, uint8 [n, 3, 320, 320]."""
-    training = TrainingSet.load(data, points, max_pictures=4 * _SCENES)
-    changed = dataclasses.replace(recipe, seed=_CALIBRATION_SEED, side=_CALIBRATION_SIDE)
-    composed = ComposedScenes(training, changed)
-    return _planar([composed[index].pixels for index in range(_SCENES)])
+def calibration_scenes(data: Path, points: Path, recipe: DetectorRecipe) -> list[NDArray[np.uint8]]:
+    """Return composed training scenes of two sizes, each uint8 [3, S, S]."""
+    training = TrainingSet.load(data, points, max_pictures=4 * max(_CALIBRATION_SCENES.values()))
+    scenes: list[NDArray[np.uint8]] = []
+    for side, count in _CALIBRATION_SCENES.items():
+        changed = dataclasses.replace(recipe, seed=_CALIBRATION_SEED, side=side, largest=float(side))
+        composed = ComposedScenes(training, changed)
+        scenes.extend(_planar([composed[index].pixels for index in range(count)]))
+    return scenes
 
 
 def calibration_crops(data: Path, points: Path, recipe: RefinerRecipe) -> NDArray[np.uint8]:
