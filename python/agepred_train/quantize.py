@@ -8,7 +8,7 @@ import io
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +128,7 @@ def quantize_graph(
     config: Quantization,
     *,
     floats: Sequence[str] = (),
-    full_range: Sequence[str] = (),
+    bounds: Mapping[str, float] | None = None,
 ) -> onnx.ModelProto:
     """Return the quantized model.
 
@@ -138,7 +138,7 @@ def quantize_graph(
             takes several at once.
         config: how they are found.
         floats: names of nodes that go on computing in float.
-        full_range: tensors that are held from -1 to 1, whatever is measured; beyond they are cut off.
+        bounds: tensors that are cut off beyond a number and its opposite, whatever is measured.
     """
     keys = read_keys(model)
     with tempfile.TemporaryDirectory(prefix="agepred-") as folder, _library_notices_hidden():
@@ -156,7 +156,7 @@ def quantize_graph(
             weight_type=QuantType.QInt8,
             calibrate_method=_METHODS[config.method],
             nodes_to_exclude=list(floats),
-            extra_options=_options(config, full_range),
+            extra_options=_options(config, bounds or {}),
         )
         quantized = onnx.load(result)
     _feed_pixels(quantized)
@@ -219,19 +219,22 @@ class _CropReader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime h
             yield {INPUT: (batch - np.float32(PIXEL_ZERO)) * np.float32(PIXEL_SCALE)}
 
 
-def _options(config: Quantization, full_range: Sequence[str]) -> dict[str, Any]:
+def _options(config: Quantization, bounds: Mapping[str, float]) -> dict[str, Any]:
     pixels = {
         "quant_type": QuantType.QUInt8,
         "scale": np.array(PIXEL_SCALE, np.float32),
         "zero_point": np.array(int(PIXEL_ZERO), np.uint8),
     }
-    unit = {
-        "quant_type": QuantType.QUInt8,
-        "scale": np.array(2 / 255, np.float32),
-        "zero_point": np.array(128, np.uint8),
+    bounded = {
+        name: {
+            "quant_type": QuantType.QUInt8,
+            "scale": np.array(bound / 127, np.float32),
+            "zero_point": np.array(128, np.uint8),
+        }
+        for name, bound in bounds.items()
     }
     return {
-        "TensorQuantOverrides": {INPUT: [pixels], **{name: [unit] for name in full_range}},
+        "TensorQuantOverrides": {INPUT: [pixels], **{name: [entry] for name, entry in bounded.items()}},
         # Logits stay floats: 8 bits over their whole range would blur the distribution.
         "OpTypesToExcludeOutputQuantization": ["Gemm"],
         # Despite its name it bounds the memory of every method: batches are collected one by one.

@@ -193,6 +193,25 @@ def test_each_fault_costs_its_own_part():
     assert heavy.item() == pytest.approx(2 * plain.item())
 
 
+def test_small_faces_count_by_more_than_their_cells():
+    """A cell counts by the inverse root of its face's cells; together all count as if each counted by one."""
+    boxes = [[8.0, 8.0, 22.0, 22.0], [50.0, 50.0, 120.0, 120.0]]
+    wanted = targets(boxes)
+    right = perfect(wanted)
+    assignment = assign(right, wanted, CELLS)
+    cells = [int((assignment.positive[0] & (assignment.face[0] == face)).sum()) for face in (0, 1)]
+    assert cells[0] < cells[1]
+    shares = [count**-0.5 for count in cells]
+    total = sum(count * share for count, share in zip(cells, shares, strict=True))
+    for face, (count, share) in enumerate(zip(cells, shares, strict=True)):
+        mine = (assignment.positive & (assignment.face == face))[..., None]
+        moved = Predictions(
+            scores=right.scores, boxes=torch.where(mine, right.boxes + 1e5, right.boxes), points=right.points
+        )
+        cost = detection_loss(moved, wanted, assignment, LossWeights(box=1.0))["box"].item()
+        assert cost == pytest.approx(2 * count * share / total, rel=0.02)  # the loss of a box far away is 2
+
+
 def test_unknown_points_cost_nothing_and_give_no_gradient_of_nan():
     wanted = targets([[8.0, 8.0, 30.0, 30.0], [64.0, 64.0, 110.0, 118.0]])
     wanted.points[0, 1] = math.nan

@@ -113,17 +113,28 @@ class LossWeights:
 def detection_loss(
     predictions: Predictions, targets: Targets, assignment: Assignment, weights: LossWeights
 ) -> dict[str, Tensor]:
-    """Return the weighted parts `score`, `box` and `points` of a batch's loss."""
-    count = assignment.positive.sum().clamp(min=1)
+    """Return the weighted parts `score`, `box` and `points` of a batch's loss.
+
+    A large face has ten cells and a small one has two. So that the small ones are heard, a cell's share is the inverse
+    root of how many cells its face has.
+    """
+    rows, columns = assignment.positive.nonzero(as_tuple=True)
+    faces = assignment.face[rows, columns]
+    count = rows.numel()
+    face = rows * targets.boxes.shape[1] + faces
+    cells = torch.bincount(face, minlength=1)[face] if count else torch.ones(0, device=rows.device)
+    share = cells.float().rsqrt()
+    share = share * (count / share.sum().clamp(min=1e-6))
+    count = max(count, 1)
+
     wanted = assignment.overlap
     plain = functional.binary_cross_entropy_with_logits(predictions.scores, wanted, reduction="none")
     hardness = (predictions.scores.sigmoid() - wanted).abs().square()
-    score = (plain * hardness * assignment.counted).sum() / count
+    weight = assignment.counted.float().index_put((rows, columns), share)
+    score = (plain * hardness * weight).sum() / count
 
-    rows, columns = assignment.positive.nonzero(as_tuple=True)
-    faces = assignment.face[rows, columns]
     expected = targets.boxes[rows, faces]
-    box = _distance_loss(predictions.boxes[rows, columns], expected).sum() / count
+    box = (_distance_loss(predictions.boxes[rows, columns], expected) * share).sum() / count
 
     side = (expected[:, 2:] - expected[:, :2]).prod(dim=1).clamp(min=1.0).sqrt()
     points = targets.points[rows, faces]
@@ -133,7 +144,7 @@ def detection_loss(
     return {
         "score": weights.score * score,
         "box": weights.box * box,
-        "points": weights.points * point.sum() / known.sum().clamp(min=1),
+        "points": weights.points * (point * share[known]).sum() / share[known].sum().clamp(min=1e-6),
     }
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import onnx
 import onnxruntime  # type: ignore[import-untyped]
 import torch
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
@@ -22,9 +21,6 @@ from agepred_train.quantize import Quantization, quantize_graph
 
 # Of a score. What lies below is no face, whatever its box says.
 _POSSIBLE = 0.02
-
-Channels = NDArray[np.float64]
-"""A number for each of a prediction's 15 channels, or rows of them."""
 
 KINDS = (("score", 1), ("box", 4), ("points", 10))
 """Outputs of each stride and their channels."""
@@ -119,78 +115,28 @@ def quantize_detector(fp32: Path, out: Path, scenes: Pictures, config: Quantizat
     """
     model = read_model(fp32)
     equalize(model, scenes)
-    ranges = _ranges_at_faces(model, scenes)
     floats = [node.name for node in model.graph.node if node.op_type in ("Split", "Sigmoid")]
-    filled = [_fill_range(model, stride, *values) for stride, values in ranges.items()]
-    quantized = quantize_graph(model, scenes, config, floats=floats, full_range=filled)
-    for stride, values in ranges.items():
-        _undo_range(quantized, stride, *values)
-    return write_model(quantized, out)
+    bounds = _reaches_at_faces(model, scenes)
+    return write_model(quantize_graph(model, scenes, config, floats=floats, bounds=bounds), out)
 
 
-def _fill_range(model: onnx.ModelProto, stride: int, low: Channels, high: Channels) -> str:
-    """Let each channel of a prediction go from -1 to 1 where it went from `low` to `high`; return the tensor.
+def _reaches_at_faces(model: onnx.ModelProto, scenes: Pictures) -> dict[str, float]:
+    """Return for each stride's prediction, by its tensor, how far from 0 any channel goes where a face may be.
 
-    A tensor has one step size in 8 bits, and these channels mean different things.
-    """
-    split = _split(model, stride)
-    conv = next(node for node in model.graph.node if split.input[0] in node.output)
-    weight, bias = (_constant(model, name) for name in conv.input[1:])
-    half, middle = (high - low) / 2, (high + low) / 2
-    for constant, values in (
-        (weight, numpy_helper.to_array(weight) / half[:, None, None, None]),
-        (bias, (numpy_helper.to_array(bias) - middle) / half),
-    ):
-        constant.CopyFrom(numpy_helper.from_array(values.astype(np.float32), constant.name))
-    tensor: str = conv.output[0]
-    return tensor
-
-
-def _undo_range(quantized: onnx.ModelProto, stride: int, low: Channels, high: Channels) -> None:
-    """Bring the channels back to what they mean; done last, lest an optimizer fold it into the convolution again."""
-    graph, split = quantized.graph, _split(quantized, stride)
-    values = {f"half_{stride}": (high - low) / 2, f"middle_{stride}": (high + low) / 2}
-    for name, numbers in values.items():
-        graph.initializer.append(numpy_helper.from_array(numbers.astype(np.float32)[:, None, None], name))
-    half, middle = values
-    scaled, whole = f"scaled_{stride}", f"whole_{stride}"
-    place = list(graph.node).index(split)
-    graph.node.insert(place, helper.make_node("Add", [scaled, middle], [whole], name=f"offset_{stride}"))
-    graph.node.insert(place, helper.make_node("Mul", [split.input[0], half], [scaled], name=f"range_{stride}"))
-    split.input[0] = whole
-
-
-def _split(model: onnx.ModelProto, stride: int) -> onnx.NodeProto:
-    split: onnx.NodeProto = next(node for node in model.graph.node if node.name == f"split_{stride}")
-    return split
-
-
-def _constant(model: onnx.ModelProto, name: str) -> onnx.TensorProto:
-    found: onnx.TensorProto = next(constant for constant in model.graph.initializer if constant.name == name)
-    return found
-
-
-def _ranges_at_faces(model: onnx.ModelProto, scenes: Pictures) -> dict[int, tuple[Channels, Channels]]:
-    """Return for each stride the lowest and the highest value of each channel where a face may be.
-
-    What a cell says of a box where no face is does not matter: it may be cut off.
+    What a cell says where no face is does not matter: it may be cut off.
     """
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    rows: dict[int, list[Channels]] = {stride: [] for stride in STRIDES}
+    tensors = [node.input[0] for node in model.graph.node if node.op_type == "Split"]
+    at_faces, anywhere = dict.fromkeys(tensors, 0.0), dict.fromkeys(tensors, 0.0)
     for scene in scenes:
         answers = iter(session.run(None, {INPUT: scene[None]}))
-        for stride in STRIDES:
-            cells = np.concatenate([next(answers) for _ in KINDS], axis=1)[0].reshape(15, -1).T.astype(np.float64)
-            rows[stride].append(cells)
-    ranges = {}
-    for stride, found in rows.items():
-        cells = np.concatenate(found)
-        possible = cells[:, 0] >= _POSSIBLE
-        cells = cells[possible if possible.any() else slice(None)]
-        cells[:, 0] = np.log(cells[:, 0] / (1 - cells[:, 0]))
-        low, high = cells.min(axis=0), cells.max(axis=0)
-        ranges[stride] = (low, np.maximum(high, low + 1e-3))
-    return ranges
+        for tensor in tensors:
+            cells = np.concatenate([next(answers) for _ in KINDS], axis=1)[0].reshape(15, -1)
+            possible = cells[0] >= _POSSIBLE
+            cells[0] = np.log(cells[0] / (1 - cells[0]))
+            at_faces[tensor] = max(at_faces[tensor], float(np.abs(cells[:, possible]).max(initial=0.0)))
+            anywhere[tensor] = max(anywhere[tensor], float(np.abs(cells).max()))
+    return {tensor: reach or anywhere[tensor] for tensor, reach in at_faces.items()}
 
 
 def largest_difference(model: onnx.ModelProto, network: FaceNetwork) -> float:

@@ -10,20 +10,20 @@ from agepred_train.stepped import SteppedRecipe
 class DetectorRecipe(SteppedRecipe):
     """Everything that a training run of the detector is free to choose."""
 
-    side: int = 192
+    side: int = 256
     """Width and height of the training scenes in pixels, a multiple of 32."""
     stem: int = 16
     """Channels of the first convolutions, a multiple of 8; a teacher has 16."""
     body: int = 64
     """Channels of everything from an eighth of the resolution on, a multiple of 8; a teacher has 64."""
-    imitation_steps: int = 400
+    imitation_steps: int = 1200
     """With a teacher: first steps, in which only the first layers learn, and only its features; at least 0."""
-    teacher_weight: float = 1.0
+    teacher_weight: float = 2.0
     """With a teacher: weight of its features after that, falling to 0 at the run's end; at least 0."""
-    steps: int = 9000
+    steps: int = 5500
     epoch_steps: int = 500
-    batch_size: int = 32
-    learning_rate: float = 2e-3
+    batch_size: int = 16
+    learning_rate: float = 1e-3
     warmup_steps: int = 100
     score_weight: float = 2.5
     """Weight of the scores' loss, at least 0."""
@@ -39,13 +39,13 @@ class DetectorRecipe(SteppedRecipe):
     """Share of scenes without a face, 0 to 1."""
     smallest: float = 9.0
     """Shortest side of the faces that crops of scenes are made for, in pixels, at least 6."""
-    largest: float = 190.0
+    largest: float = 250.0
     """Longest, in pixels, above 6."""
     turned: float = 0.25
     """Share of scenes that are turned, by up to 45 degrees, 0 to 1."""
     hidden: float = 0.05
     """Share of scenes where patches hide parts of faces, 0 to 1."""
-    degraded: float = 0.5
+    degraded: float = 0.3
     """How often scenes are relit, blurred, made coarse or noisy, or saved as JPEG: a multiple of the usual, 0 to 1."""
 
     def __post_init__(self) -> None:

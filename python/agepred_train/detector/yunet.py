@@ -100,10 +100,10 @@ class YuNet(nn.Module):
 
 @torch.no_grad()
 def start_from(network: FaceNetwork, teacher: YuNet, pixels: Tensor) -> None:
-    """Give a network the teacher's weights, layer by layer, as far as the two are alike.
+    """Give a network the teacher's weights, layer by layer.
 
-    Behind the first convolutions the network sees at half the teacher's resolution what the teacher pools: its features
-    begin near the teacher's, not as them.
+    Where the teacher pools, the network answers at every second place: its features begin near the teacher's, not as
+    them.
 
     Training needs batch normalization that knows its inputs' statistics; the teacher's file has none. They are measured
     on `pixels`, and the normalization is set to undo itself.
