@@ -36,7 +36,7 @@ Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the sets, 
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run [default: build/runs/RECIPE].")]
 Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe.")]
 Weights = Annotated[
-    Path | None, typer.Option(metavar="RUN", help="Start from the best network of that run [default: random].")
+    Path | None, typer.Option(metavar="RUN", help="Start from the best network of that run.")
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")]
 

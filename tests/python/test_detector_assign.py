@@ -1,5 +1,6 @@
 """Which cells answer for which faces, and the loss of their answers."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -12,6 +13,7 @@ from agepred_train.detector.network import Cells, FaceNetwork, Predictions, Widt
 SIDE = 128
 CELLS = Cells.of(SIDE, SIDE)
 COUNT = len(CELLS.strides)
+WEIGHTS = LossWeights(score=1.0, box=2.0, points=4.0)
 
 
 def targets(*pictures, ignored=(), spare=0):
@@ -129,8 +131,8 @@ def test_ignored_places_are_neither_asked_for_nor_punished():
     louder = predictions.scores.clone()
     louder[0, inside] += 9
     loud = Predictions(scores=louder, boxes=predictions.boxes, points=predictions.points)
-    for part, value in detection_loss(loud, wanted, assignment, LossWeights()).items():
-        assert value == detection_loss(predictions, wanted, assignment, LossWeights())[part]
+    for part, value in detection_loss(loud, wanted, assignment, WEIGHTS).items():
+        assert value == detection_loss(predictions, wanted, assignment, WEIGHTS)[part]
 
 
 def test_a_face_on_an_ignored_place_is_judged():
@@ -148,8 +150,7 @@ def test_padding_has_no_influence():
     for field in ("face", "overlap", "positive", "counted"):
         assert torch.equal(getattr(one, field), getattr(other, field))
     losses = [
-        detection_loss(predictions, wanted, assign(predictions, wanted, CELLS), LossWeights())
-        for wanted in (plain, padded)
+        detection_loss(predictions, wanted, assign(predictions, wanted, CELLS), WEIGHTS) for wanted in (plain, padded)
     ]
     assert losses[0] == losses[1]
 
@@ -170,7 +171,7 @@ def perfect(wanted):
 def test_perfect_answers_cost_nothing():
     wanted = targets([[8.0, 8.0, 30.0, 30.0], [64.0, 64.0, 110.0, 118.0]])
     predictions = perfect(wanted)
-    parts = detection_loss(predictions, wanted, assign(predictions, wanted, CELLS), LossWeights())
+    parts = detection_loss(predictions, wanted, assign(predictions, wanted, CELLS), WEIGHTS)
     assert set(parts) == {"score", "box", "points"}
     assert all(0 <= value.item() < 1e-5 for value in parts.values())
 
@@ -186,10 +187,10 @@ def test_each_fault_costs_its_own_part():
     }
     for part, predictions in faults.items():
         costs = {name: value.item() > 1e-3 for name, value in
-                 detection_loss(predictions, wanted, assignment, LossWeights()).items()}  # fmt: skip
+                 detection_loss(predictions, wanted, assignment, WEIGHTS).items()}  # fmt: skip
         assert costs == {"score": part == "score", "box": part == "box", "points": part == "points"}
-    heavy = detection_loss(faults["points"], wanted, assignment, LossWeights(points=8.0))["points"]
-    plain = detection_loss(faults["points"], wanted, assignment, LossWeights(points=4.0))["points"]
+    heavy = detection_loss(faults["points"], wanted, assignment, dataclasses.replace(WEIGHTS, points=8.0))["points"]
+    plain = detection_loss(faults["points"], wanted, assignment, dataclasses.replace(WEIGHTS, points=4.0))["points"]
     assert heavy.item() == pytest.approx(2 * plain.item())
 
 
@@ -208,7 +209,7 @@ def test_small_faces_count_by_more_than_their_cells():
         moved = Predictions(
             scores=right.scores, boxes=torch.where(mine, right.boxes + 1e5, right.boxes), points=right.points
         )
-        cost = detection_loss(moved, wanted, assignment, LossWeights(box=1.0))["box"].item()
+        cost = detection_loss(moved, wanted, assignment, dataclasses.replace(WEIGHTS, box=1.0))["box"].item()
         assert cost == pytest.approx(2 * count * share / total, rel=0.02)  # the loss of a box far away is 2
 
 
@@ -219,7 +220,7 @@ def test_unknown_points_cost_nothing_and_give_no_gradient_of_nan():
     points = (right.points + 2).requires_grad_()
     predictions = Predictions(scores=right.scores, boxes=right.boxes, points=points)
     assignment = assign(predictions, wanted, CELLS)
-    loss = detection_loss(predictions, wanted, assignment, LossWeights())["points"]
+    loss = detection_loss(predictions, wanted, assignment, WEIGHTS)["points"]
     loss.backward()
     assert math.isfinite(loss.item())
     assert points.grad.isfinite().all()
@@ -230,7 +231,7 @@ def test_unknown_points_cost_nothing_and_give_no_gradient_of_nan():
 def test_a_batch_without_faces_has_a_loss():
     wanted = targets([], [])
     predictions = guesses(2)
-    parts = detection_loss(predictions, wanted, assign(predictions, wanted, CELLS), LossWeights())
+    parts = detection_loss(predictions, wanted, assign(predictions, wanted, CELLS), WEIGHTS)
     assert parts["score"] > 0
     assert parts["box"] == parts["points"] == 0
 
@@ -244,7 +245,7 @@ def test_loss_falls_when_the_network_learns_one_picture():
     losses = []
     for _ in range(40):
         predictions = Predictions.of(network(pixels), CELLS)
-        loss = sum(detection_loss(predictions, wanted, assign(predictions, wanted, CELLS), LossWeights()).values())
+        loss = sum(detection_loss(predictions, wanted, assign(predictions, wanted, CELLS), WEIGHTS).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

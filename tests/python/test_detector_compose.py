@@ -37,8 +37,9 @@ def gray(level=90, side=300):
 
 
 def composer(scene, *, chip=None, degradation=PRISTINE, **mix):
-    shares = {"pasted": 0.0, "mosaic": 0.0, "empty": 0.0, "hidden": 0.0} | mix
-    return Composer(source(scene), [source(chip or scene)], source(gray()), Mix(**shares), degradation)
+    sizes = {"side": 320, "smallest": 10.0, "largest": 300.0}
+    shares = {"pasted": 0.0, "mosaic": 0.0, "empty": 0.0, "turned": 0.4, "hidden": 0.0}
+    return Composer(source(scene), [source(chip or scene)], source(gray()), Mix(**sizes | shares | mix), degradation)
 
 
 def skin(pixels):

@@ -225,3 +225,16 @@ def test_help_lists_the_recipes(command, names):
     text = run(command, "--help").stdout
     listed = text[text.index("Recipes:") : text.index("Examples:")].splitlines()[1:]
     assert [line.split()[0] for line in listed if line.strip()] == list(names)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"smallest": 50.0, "largest": 40.0}, "largest is 40.0, it must be finite and above smallest, 50.0"),
+        ({"largest": float("inf")}, "largest is inf"),
+        ({"pasted": 0.5, "mosaic": 0.4, "empty": 0.2}, r"add up to 1\.1; at most 1"),
+    ],
+)
+def test_recipes_that_make_no_sense_are_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        dataclasses.replace(SMOKE, **changes)

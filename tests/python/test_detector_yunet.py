@@ -13,7 +13,7 @@ from tiny_faces import make_sets
 from agepred_train.archive import DataError
 from agepred_train.detector import recipe as recipes
 from agepred_train.detector.network import STRIDES, FaceNetwork, Widths
-from agepred_train.detector.train import imitation_loss, load_trained_detector, train_detector
+from agepred_train.detector.train import DetectorTask, imitation_loss, load_trained_detector, train_detector
 from agepred_train.detector.yunet import YuNet, start_from
 
 KINDS = {"cls": 1, "bbox": 4, "obj": 1, "kps": 10}
@@ -127,7 +127,7 @@ def test_what_is_not_the_teacher_is_refused(yunet, tmp_path):
     onnx.save(model, tmp_path / "narrow.onnx")
     with pytest.raises(DataError, match=r"narrow\.onnx: .*\[32, 64, 1, 1\]"):
         YuNet.load(tmp_path / "narrow.onnx")
-    with pytest.raises(ValueError, match="stem and body are 8 and 16, the teacher's 16 and 64"):
+    with pytest.raises(ValueError, match="stem 8 and body 16 cannot start from a teacher with 16 and 64; set stem=16"):
         start_from(FaceNetwork(Widths(stem=8, body=16)), YuNet.load(yunet), scenes(2, 32, 32))
 
 
@@ -144,8 +144,21 @@ def weights_after(folder, name):
 
 
 def test_only_the_first_layers_learn_at_first(sets, yunet, tmp_path):
-    at_first = train_detector(dataclasses.replace(PUPIL, steps=2), *sets, tmp_path / "a", teacher=yunet).folder
+    """Of the last step, which alone reads labels, nothing is seen before it: the first epoch is all imitation."""
     longer = train_detector(PUPIL, *sets, tmp_path / "b", teacher=yunet).folder
+    patient = dataclasses.replace(PUPIL, steps=6, imitation_steps=4)
+    with pytest.MonkeyPatch.context() as patch:
+        step = DetectorTask.training_step
+
+        def stopping(self, batch, batch_idx):
+            if self.current_epoch == 1:
+                raise RuntimeError("power cut")
+            return step(self, batch, batch_idx)
+
+        patch.setattr(DetectorTask, "training_step", stopping)
+        with pytest.raises(RuntimeError, match="power cut"):
+            train_detector(patient, *sets, tmp_path / "a", teacher=yunet)
+    at_first = tmp_path / "a"
     trunk = YuNet.load(yunet).trunk.state_dict()
     start = {name: value for name, value in trunk.items() if value.ndim == 4}
     one, other = weights_after(at_first, "last.ckpt"), weights_after(longer, "last.ckpt")
@@ -153,6 +166,17 @@ def test_only_the_first_layers_learn_at_first(sets, yunet, tmp_path):
         assert torch.equal(one[f"network.trunk.{name}"], value), name
     assert any(not torch.equal(other[f"network.trunk.{name}"], value) for name, value in start.items())
     assert not [name for name in other if "teacher" in name]
+
+
+def test_what_cannot_end_well_is_refused_before_the_sets_are_read(yunet, tmp_path):
+    nowhere = (tmp_path / "data", tmp_path / "labels", tmp_path / "run")
+    with pytest.raises(ValueError, match="imitation_steps is 4 of 4 steps: no label would ever be read"):
+        train_detector(dataclasses.replace(PUPIL, imitation_steps=4), *nowhere, teacher=yunet)
+    with pytest.raises(ValueError, match="cannot start from a teacher"):
+        train_detector(recipes.smoke(), *nowhere, teacher=yunet)
+    with pytest.raises(FileNotFoundError, match=r"no\.onnx"):
+        train_detector(PUPIL, *nowhere, teacher=tmp_path / "no.onnx")
+    assert not any(path.exists() for path in nowhere)
 
 
 def test_a_taught_run_is_resumed_with_its_own_teacher_only(sets, yunet, tmp_path):

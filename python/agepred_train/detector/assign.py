@@ -105,9 +105,9 @@ def assign(predictions: Predictions, targets: Targets, cells: Cells) -> Assignme
 class LossWeights:
     """How much each part counts."""
 
-    score: float = 1.0
-    box: float = 2.0
-    points: float = 4.0
+    score: float
+    box: float
+    points: float
 
 
 def detection_loss(
@@ -129,7 +129,7 @@ def detection_loss(
 
     wanted = assignment.overlap
     plain = functional.binary_cross_entropy_with_logits(predictions.scores, wanted, reduction="none")
-    hardness = (predictions.scores.sigmoid() - wanted).abs().square()
+    hardness = (predictions.scores.sigmoid() - wanted).square()
     weight = assignment.counted.float().index_put((rows, columns), share)
     score = (plain * hardness * weight).sum() / count
 

@@ -28,21 +28,21 @@ _SEEN = 0.4  # share of a cut-off face that must be visible for it to be asked f
 class Mix:
     """What training scenes are made of."""
 
-    side: int = 320
+    side: int
     """Width and height of a scene in pixels, a multiple of 32."""
-    pasted: float = 0.25
+    pasted: float
     """Share of scenes into which faces are pasted."""
-    mosaic: float = 0.05
+    mosaic: float
     """Share of scenes that are grids of faces."""
-    empty: float = 0.08
+    empty: float
     """Share of scenes without a face."""
-    smallest: float = 10.0
+    smallest: float
     """Shortest side of the face that a crop is made for, in pixels."""
-    largest: float = 300.0
+    largest: float
     """Longest, in pixels."""
-    turned: float = 0.4
+    turned: float
     """Share of scenes that are turned, by up to 45 degrees."""
-    hidden: float = 0.15
+    hidden: float
     """Share of scenes where patches hide parts of faces."""
 
 

@@ -133,7 +133,8 @@ def _reaches_at_faces(model: onnx.ModelProto, scenes: Pictures) -> dict[str, flo
         for tensor in tensors:
             cells = np.concatenate([next(answers) for _ in KINDS], axis=1)[0].reshape(15, -1)
             possible = cells[0] >= _POSSIBLE
-            cells[0] = np.log(cells[0] / (1 - cells[0]))
+            score = np.clip(cells[0], 1e-6, 1 - 1e-6)  # a very sure sigmoid is 1 to the last bit
+            cells[0] = np.log(score / (1 - score))
             at_faces[tensor] = max(at_faces[tensor], float(np.abs(cells[:, possible]).max(initial=0.0)))
             anywhere[tensor] = max(anywhere[tensor], float(np.abs(cells).max()))
     return {tensor: reach or anywhere[tensor] for tensor, reach in at_faces.items()}

@@ -1,8 +1,8 @@
 """The face detector's network: depthwise-separable, three strides, one prediction a cell.
 
-From an eighth of the resolution on the shape is YuNet's (Wu, Peng, Yu 2023, "YuNet: A Tiny Millisecond-level Face
-Detector"): a plain backbone, features merged from coarse to fine, and no anchors. The layers before are our own, made
-for 8 bits; so is the prediction. ReLU everywhere and nothing that 8 bits do not hold well.
+The shape is YuNet's (Wu, Peng, Yu 2023, "YuNet: A Tiny Millisecond-level Face Detector"): a plain backbone, features
+merged from coarse to fine, and no anchors. Ours are the strides in place of its first pools, and one quality score.
+ReLU everywhere and nothing that 8 bits do not hold well.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 """Training configurations of the detector."""
 
+import math
 from dataclasses import dataclass
 
 from agepred_train.overrides import UNBOUNDED, check_limits, check_multiples
@@ -40,7 +41,7 @@ class DetectorRecipe(SteppedRecipe):
     smallest: float = 9.0
     """Shortest side of the faces that crops of scenes are made for, in pixels, at least 6."""
     largest: float = 250.0
-    """Longest, in pixels, above 6."""
+    """Longest, in pixels, above `smallest`."""
     turned: float = 0.25
     """Share of scenes that are turned, by up to 45 degrees, 0 to 1."""
     hidden: float = 0.05
@@ -53,6 +54,10 @@ class DetectorRecipe(SteppedRecipe):
         SteppedRecipe.__post_init__(self)  # a class with slots is made anew: super() without names would miss it
         check_limits(self, _LIMITS)
         check_multiples(self, {"side": 32, "stem": 8, "body": 8})
+        if not self.smallest < self.largest < math.inf:
+            raise ValueError(f"largest is {self.largest}, it must be finite and above smallest, {self.smallest}")
+        if (kinds := self.pasted + self.mosaic + self.empty) > 1:
+            raise ValueError(f"pasted, mosaic and empty are shares of all scenes and add up to {kinds:.3g}; at most 1")
 
 
 _LIMITS = (
@@ -87,6 +92,7 @@ def smoke() -> DetectorRecipe:
         side=64,
         stem=8,
         body=16,
+        imitation_steps=2,
         steps=4,
         epoch_steps=2,
         batch_size=4,

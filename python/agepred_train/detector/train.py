@@ -17,12 +17,13 @@ from agepred_train.archive import DataError
 from agepred_train.detector.annotations import AnnotatedPicture, Annotation, read_packed
 from agepred_train.detector.assign import LossWeights, Targets, assign, detection_loss
 from agepred_train.detector.boxes import greedy_groups
+from agepred_train.detector.compose import PADDING
 from agepred_train.detector.label import SCENES
 from agepred_train.detector.measure import Found, precision_recall
 from agepred_train.detector.network import Cells, FaceNetwork, Predictions, Widths
 from agepred_train.detector.recipe import DetectorRecipe
 from agepred_train.detector.scenes import ComposedScenes, EpochSampler, TrainingSet, collate
-from agepred_train.detector.yunet import YuNet, start_from
+from agepred_train.detector.yunet import YuNet, refuse_unlike, start_from
 from agepred_train.fit import BEST_CHECKPOINT, RECORD, adamw, fit, load_best, load_weights, versions
 from agepred_train.overrides import to_dict
 from agepred_train.resume import begin, refuse_finished
@@ -90,9 +91,8 @@ class DetectorTask(lightning.LightningModule):
         if not self._imitating():
             cells = Cells.of(pixels.shape[2], pixels.shape[3], pixels.device)
             predictions = Predictions.of(self.network.predict(maps), cells)
-            with torch.autocast(pixels.device.type, enabled=False):
-                assignment = assign(predictions, targets, cells)
-                parts |= detection_loss(predictions, targets, assignment, self._weights)
+            assignment = assign(predictions, targets, cells)
+            parts |= detection_loss(predictions, targets, assignment, self._weights)
         loss: Tensor = sum(parts.values(), torch.zeros((), device=pixels.device))
         self.log("loss", loss, prog_bar=True, logger=False, batch_size=len(pixels))
         for name, value in {"train_loss": loss, **{f"train_{part}": value for part, value in parts.items()}}.items():
@@ -180,8 +180,8 @@ def train_detector(
         data: folder of the archives.
         labels: folder of the tables from `label_sets`, maybe with better points.
         out: folder of this run; it must not hold another one unless `resume` is set.
-        weights: folder of a run whose best network this one starts from; None starts from the teacher's weights where
-            they fit, and from random numbers elsewhere.
+        weights: folder of a run whose best network this one starts from; None starts from the teacher's weights, and
+            from random numbers where there is no teacher.
         teacher: YuNet's ONNX file, whose features the network learns as the recipe says; None goes without.
         resume: go on from last.ckpt if there is one.
 
@@ -190,9 +190,24 @@ def train_detector(
         ResumeError: the run in `out` started from something else.
         FileNotFoundError, DataError: an archive or a table is missing or malformed, or a checkpoint or the teacher
             cannot be read.
-        ValueError: the teacher's weights do not fit the recipe's network.
+        ValueError: the teacher's weights do not fit the recipe's network, or no step would learn from labels.
     """
     refuse_finished(out, resume=resume)
+    # What is cheap to check comes before the sets are read.
+    yunet = YuNet.load(teacher) if teacher else None
+    if yunet is not None and recipe.imitation_steps >= recipe.steps:
+        raise ValueError(
+            f"imitation_steps is {recipe.imitation_steps} of {recipe.steps} steps: no label would ever be read; "
+            "set imitation_steps lower or steps higher"
+        )
+    trained = load_trained_detector(weights)[0] if weights else None
+    lightning.seed_everything(recipe.seed, verbose=False)
+    torch.set_num_threads(recipe.threads)
+    task = DetectorTask(recipe, yunet)
+    if weights is not None and trained is not None:
+        load_weights(task.network, trained, weights)
+    elif yunet is not None:
+        refuse_unlike(task.network)
     training = TrainingSet.load(data, labels, max_pictures=recipe.max_pictures)
     val = ValidationScenes(data, recipe.max_pictures)
     start = {
@@ -202,13 +217,7 @@ def train_detector(
         "start_weights_sha256": sha256_of_file(weights / BEST_CHECKPOINT) if weights else None,
         "teacher_sha256": sha256_of_file(teacher) if teacher else None,
     }
-    lightning.seed_everything(recipe.seed, verbose=False)
-    torch.set_num_threads(recipe.threads)
-    yunet = YuNet.load(teacher) if teacher else None
-    task = DetectorTask(recipe, yunet)
-    if weights is not None:
-        load_weights(task.network, load_trained_detector(weights)[0], weights)
-    elif yunet is not None:
+    if trained is None and yunet is not None:
         start_from(task.network, yunet, first_scenes(training, recipe))
     last = begin(out, start, resume=resume)
     task.to(memory_format=torch.channels_last)
@@ -267,10 +276,10 @@ class ValidationScenes(Dataset[tuple[Tensor, Annotation]]):
         return (self[index] for index in range(len(self)))
 
 
-def to_input(pixels: NDArray[np.uint8], padding: int = 128) -> Tensor:
+def to_input(pixels: NDArray[np.uint8]) -> Tensor:
     """Return an RGB picture [h, w, 3] as the network's input [1, 3, H, W], padded at the right and at the bottom."""
     height, width = (-(-side // 32) * 32 for side in pixels.shape[:2])
-    framed = np.full((height, width, 3), padding, np.uint8)
+    framed = np.full((height, width, 3), PADDING, np.uint8)
     framed[: pixels.shape[0], : pixels.shape[1]] = pixels
     return torch.from_numpy(framed).permute(2, 0, 1)[None]
 

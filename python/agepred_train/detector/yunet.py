@@ -98,6 +98,16 @@ class YuNet(nn.Module):
         ]
 
 
+def refuse_unlike(network: FaceNetwork) -> None:
+    """Raise ValueError for a network of other widths than the teacher's."""
+    widths = network.widths
+    if (widths.stem, widths.body) != (_STEM, _BODY):
+        raise ValueError(
+            f"a network with stem {widths.stem} and body {widths.body} cannot start from a teacher with {_STEM} and "
+            f"{_BODY}; set stem={_STEM} and body={_BODY}, or name no teacher"
+        )
+
+
 @torch.no_grad()
 def start_from(network: FaceNetwork, teacher: YuNet, pixels: Tensor) -> None:
     """Give a network the teacher's weights, layer by layer.
@@ -116,10 +126,7 @@ def start_from(network: FaceNetwork, teacher: YuNet, pixels: Tensor) -> None:
     Raises:
         ValueError: the network is of other widths.
     """
-    if (network.widths.stem, network.widths.body) != (_STEM, _BODY):
-        raise ValueError(
-            f"stem and body are {network.widths.stem} and {network.widths.body}, the teacher's {_STEM} and {_BODY}"
-        )
+    refuse_unlike(network)
     first, first_unit, second_unit = (teacher.stem[place] for place in (0, 2, 4))
     assert isinstance(first, nn.Conv2d)
     assert first.bias is not None
