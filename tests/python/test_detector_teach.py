@@ -173,7 +173,8 @@ def test_command_labels_all_sets_and_keeps_finished_tables(tmp_path):
     (out / "utkface.csv").write_text("finished before")
     result = label(data, *options)
     assert result.exit_code == 0, result.output
-    assert {path.name for path in out.iterdir()} == {"scenes.csv", "landmarks.csv", "utkface.csv", "fairface.csv"}
+    tables = {"scenes.csv", "landmarks.csv", "utkface.csv", "fairface.csv"}
+    assert {path.name for path in out.iterdir()} == {*tables, "teacher.json"}
     assert (out / "utkface.csv").read_text() == "finished before"
     packed = read_packed(data / "scenes.tar", data / "scenes.csv")
     labeled = read_labels(out / "scenes.csv")
@@ -184,6 +185,11 @@ def test_command_labels_all_sets_and_keeps_finished_tables(tmp_path):
     chips = read_labels(out / "fairface.csv")
     assert [name for _, name in chips] == [f"c{number}.png" for number in range(6)]
     assert not any(len(faces.boxes) for faces in chips.values())
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    refused = label(data, "--teacher", face_model(tmp_path / "other.onnx", score=0.1), *options[2:])
+    assert refused.exit_code != 0
+    assert "the tables there are another teacher's; choose another folder" in " ".join(refused.output.split())
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
 
 
 @pytest.mark.parametrize(

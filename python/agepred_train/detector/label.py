@@ -1,5 +1,6 @@
 """Label the faces of whole sets with a teacher, once, for all later training."""
 
+import json
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -11,11 +12,13 @@ from agepred_train.archive import DataError, index_archive
 from agepred_train.detector.annotations import AnnotatedPicture, Annotation, read_packed, read_rows, write_labels
 from agepred_train.detector.teach import Teacher, Teaching, completed, largest
 from agepred_train.progress import progress_bar
+from agepred_train.storage import sha256_of_file, write_json
 
 SCENES, LANDMARKS = "scenes", "landmarks"
 CHIPS = ("utkface", "fairface")
 """Sets of cut-out faces, one face a picture, whose tables say nothing of boxes."""
 
+_TEACHER = "teacher.json"
 _SPLITS = ("train", "val")
 _NO_FACES = Annotation.of(np.empty((0, 4), np.float32))
 
@@ -23,7 +26,8 @@ _NO_FACES = Annotation.of(np.empty((0, 4), np.float32))
 def label_sets(data: Path, teacher: Path, out: Path, *, processes: int) -> list[Path]:
     """Write a table of labels for each set in `data`, splits `train` and `val` (of the chips `train` only).
 
-    A table that is there already is kept, so that a stopped run goes on with the next set.
+    A table that is there already is kept, so that a stopped run goes on with the next set; teacher.json says whose the
+    tables are.
 
     Args:
         data: folder with scenes, landmarks, utkface and fairface, each a tar and a CSV of that name.
@@ -36,7 +40,8 @@ def label_sets(data: Path, teacher: Path, out: Path, *, processes: int) -> list[
 
     Raises:
         FileNotFoundError: a set or the teacher is not there.
-        DataError: a table or an archive is malformed, or a picture cannot be decoded.
+        DataError: a table or an archive is malformed, a picture cannot be decoded, or the folder's tables are another
+            teacher's.
     """
     jobs: dict[str, tuple[Callable[[Path, str], list[AnnotatedPicture]], Teaching, _Rule]] = {
         SCENES: (_annotated, Teaching(), _complete),
@@ -45,12 +50,27 @@ def label_sets(data: Path, teacher: Path, out: Path, *, processes: int) -> list[
     }
     Teacher(teacher, Teaching())  # what is wrong with it is said here, not by a process that dies of it
     sets = {name: read(data, name) for name, (read, _, _) in jobs.items() if not (out / f"{name}.csv").exists()}
-    out.mkdir(parents=True, exist_ok=True)
+    _claim(out, teacher)
     for name, pictures in sets.items():
         _, teaching, rule = jobs[name]
         labeled = _label(pictures, teacher, teaching, rule, processes)
         write_labels(out / f"{name}.csv", ((f"{name}.tar", picture, faces) for picture, faces in labeled))
     return [out / f"{name}.csv" for name in jobs]
+
+
+def _claim(out: Path, teacher: Path) -> None:
+    """Note whose tables the folder holds; refuse one that holds another teacher's."""
+    path, asked = out / _TEACHER, {"file": teacher.name, "sha256": sha256_of_file(teacher)}
+    if path.exists():
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))["sha256"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(f"{path}: not a note of `label-faces` ({error!r}); choose another folder") from error
+        if known != asked["sha256"]:
+            raise DataError(f"{path}: the tables there are another teacher's; choose another folder or remove them")
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, asked)
 
 
 _Labeled = tuple[str, Annotation]
