@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\b
 Examples:
-  agepred eval-detector int8.onnx --data ../shared/data --split val
+  agepred eval-detector int8.onnx --data ../shared/data
   agepred eval-detector int8.onnx fp32.onnx --against yunet_n.onnx --data ../shared/data --report build/report
+  agepred eval-detector int8.onnx fp32.onnx --data ../shared/data --split test --json test.json
   agepred eval-detector int8.onnx --data ../shared/data --rows landmarks,scenes --limit 20
   agepred eval-detector int8.onnx --points-model none --set party.tar party.csv
   agepred eval-detector int8.onnx --wider WIDER_val/images wider_face_split --max-side 1024
@@ -29,8 +30,13 @@ right_eye_x, right_eye_y, left_eye_..., nose_..., right_mouth_..., left_mouth_..
 split, the pictures of --split count.
 
 \b
+A model's points are refined by the file points_NAME.onnx beside its NAME.onnx, where there is one, else by the
+packaged refiner; --points-model takes the place of both, for all models.
+
+\b
 Rows of --data: landmarks, rolled, scenes, unconfirmed, calibration, backgrounds, chips, int8_vs_fp32 (two
-files of these names), steadiness.
+files of these names, of one training run), steadiness. If a row that --rows names cannot be measured, the
+others are, and the command ends with status 1.
 
 \b
 --wider reads wider_face_val_bbx_gt.txt and, for the authors' easy, medium and hard subsets,
@@ -38,6 +44,7 @@ wider_{easy,medium,hard}_val.mat of their eval_tools beside it. Without these fi
 approximation: faces of at least 50, 30 and 10 pixels height. Such figures compare with no published one.
 """
 
+_INCOMPLETE = 1  # exit status where a row that was named could not be measured
 _RIVAL_SCORE = 0.6  # at which YuNet is compared
 _WIDTH_OF_FILES = 160  # columns, where the table goes to a file or a pipe
 
@@ -54,7 +61,11 @@ def eval_detector(  # noqa: PLR0917  # typer calls it by name
         typer.Option(metavar="IMAGES TRUTH", help="WIDER FACE's folders, in place of --data."),
     ] = None,
     points_model: Annotated[
-        str | None, typer.Option(metavar="FILE|none", help="Refiner of the points [default: the packaged one, if any].")
+        str | None,
+        typer.Option(
+            metavar="FILE|none",
+            help="Refiner of the points, for all [default: points_NAME.onnx beside NAME.onnx, else the packaged one].",
+        ),
     ] = None,
     against: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A rival: another face model, without a refiner, at 0.6.")
@@ -66,7 +77,9 @@ def eval_detector(  # noqa: PLR0917  # typer calls it by name
     min_score: Annotated[
         float | None, typer.Option(metavar="X", help="Working threshold [default: each model's own].")
     ] = None,
-    split: Annotated[Literal["val", "test"], typer.Option(help="Choose by val; test is for the end.")] = "test",
+    split: Annotated[
+        Literal["val", "test"] | None, typer.Option(help="Choose by val; test is for the end [default: val].")
+    ] = None,
     teacher: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Confirms unlabeled faces [default: DATA/../weights/yunet_n.onnx]."),
@@ -76,8 +89,9 @@ def eval_detector(  # noqa: PLR0917  # typer calls it by name
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Pictures of each set at most, spread evenly.")] = None,
     max_side: Annotated[
-        int, typer.Option(min=32, max=4096, help="Longer side at which --set and --wider are shown.")
-    ] = 640,
+        int | None,
+        typer.Option(min=32, max=4096, help="Longer side at which --set and --wider are shown [default: 640]."),
+    ] = None,
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write DIR/report.html.")] = None,
     out: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write every figure there.")] = None,
 ) -> None:
@@ -94,18 +108,26 @@ def eval_detector(  # noqa: PLR0917  # typer calls it by name
         fail("name what to measure on: one of --data, --set and --wider")
     if rows is not None and data is None:
         fail("--rows chooses among the rows of --data; --set and --wider have one kind each")
+    if age_model and data is None:
+        fail("--age-model is for the steadiness of ages, a row of --data; it does nothing with --set and --wider")
+    if teacher is not None and data is None:
+        fail("--teacher is for the row unconfirmed of --data; it does nothing with --set and --wider")
+    if max_side is not None and data is not None:
+        fail("--max-side is for --set and --wider; the rows of --data have longer sides of their own")
+    if split is not None and wider is not None:
+        fail("--split does nothing with --wider: all of its pictures count")
     _check_out(out)
     with reported(ValueError):
         request = Request(
             columns=_columns(models, against, points_model, min_score, age_model or []),
-            split=split,
+            split=split or "val",
             limit=limit,
             teacher=_teacher(teacher, data),
-            max_side=max_side,
+            max_side=max_side or 640,
         )
         if report is not None:
             report.mkdir(parents=True, exist_ok=True)
-        evaluation = _evaluate(request, data, labeled, wider, rows)
+        evaluation = _evaluate(request, data, labeled, wider, rows, chosen=split is not None)
         document = evaluation.to_dict()
         _print(document)
         if out is not None:
@@ -114,6 +136,9 @@ def eval_detector(  # noqa: PLR0917  # typer calls it by name
         if report is not None:
             write_report(report / "report.html", evaluation)
             typer.echo(f"wrote {report / 'report.html'}")
+    if rows is not None and evaluation.left_out:
+        reasons = (f"row {row} was not measured: {reason}" for row, reason in evaluation.left_out.items())
+        fail("; ".join(reasons), _INCOMPLETE)
 
 
 def _evaluate(
@@ -122,12 +147,18 @@ def _evaluate(
     labeled: tuple[Path, Path] | None,
     wider: tuple[Path, Path] | None,
     rows: str | None,
+    *,
+    chosen: bool,
 ) -> "Evaluation":
+    """`chosen`: the split was named."""
     from agepred_train.detector import annotations, evaluate  # noqa: PLC0415
     from agepred_train.detector.wider import open_wider  # noqa: PLC0415
 
     if labeled is not None:
-        return evaluate.evaluate_set(request, annotations.read_packed(*labeled))
+        pictures = annotations.read_packed(*labeled)
+        if chosen and not evaluate.has_splits(pictures):
+            fail(f"--split does nothing with {labeled[1]}, which has no column split: all of its pictures count")
+        return evaluate.evaluate_set(request, pictures)
     if wider is not None:
         return evaluate.evaluate_wider(request, open_wider(*wider))
     if data is None or not data.is_dir():
@@ -150,18 +181,25 @@ def _columns(
         )
     ages: list[Path | None] = [*age_models] * (len(files) if len(age_models) == 1 else 1) or [None] * len(files)
     points: Path | str | None = points_model if points_model in (None, "none") else _existing(points_model)
+    refiners = [points if points is not None else _sibling(path) for path in files[: len(models)]]
     stems = [path.stem for path in files]
     names = stems if len(set(stems)) == len(stems) else [f"{path.absolute().parent.name}/{path.stem}" for path in files]
     return tuple(
         Column(
             name=name,
             model=path,
-            points_model=points if number < len(models) else "none",
+            points_model=refiners[number] if number < len(models) else "none",
             min_score=min_score if number < len(models) else _RIVAL_SCORE,
             age_model=age,
         )
         for number, (name, path, age) in enumerate(zip(names, files, ages, strict=True))
     )
+
+
+def _sibling(model: Path) -> Path | None:
+    """The refiner that was exported with a face model; None for the packaged one."""
+    beside = model.with_name(f"points_{model.stem}.onnx")
+    return beside if beside.is_file() else None
 
 
 def _existing(name: str | None) -> Path:

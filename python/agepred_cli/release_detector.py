@@ -10,7 +10,7 @@ from agepred_cli.failure import reported, training_tools
 EXPORT_EXAMPLES = """\b
 Examples:
   agepred export-detector build/runs/detector build/runs/refiner ../shared/data --points build/detector/points
-  agepred eval-detector build/detector/0.1.0/int8.onnx --data ../shared/data --split val
+  agepred eval-detector build/detector/0.1.0/int8.onnx --data ../shared/data
 
 Writes int8.onnx, fp32.onnx, points_int8.onnx and points_fp32.onnx. The score from which a box is a face is
 chosen on the scenes of `val`.
@@ -18,10 +18,12 @@ chosen on the scenes of `val`.
 
 RELEASE_EXAMPLES = """\b
 Examples:
+  agepred eval-detector build/detector/0.1.0/int8.onnx build/detector/0.1.0/fp32.onnx \\
+    --data ../shared/data --split test --json build/detector/test.json
   agepred release-detector build/runs/detector build/runs/refiner --files build/detector/0.1.0 \\
     --evaluation build/detector/test.json
 
-The evaluation is that of `agepred eval-detector --split test --json FILE`, of the 8-bit files at least.
+The evaluation is that of the 8-bit files at least: all rows, on the data that the runs were trained with.
 """
 
 Detector = Annotated[Path, typer.Argument(metavar="DETECTOR_RUN", help="Folder of `agepred train-detector`.")]

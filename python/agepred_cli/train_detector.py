@@ -35,9 +35,7 @@ Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe,
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the sets, each a tar and a csv.")]
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run [default: build/runs/RECIPE].")]
 Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe.")]
-Weights = Annotated[
-    Path | None, typer.Option(metavar="RUN", help="Start from the best network of that run.")
-]
+Weights = Annotated[Path | None, typer.Option(metavar="RUN", help="Start from the best network of that run.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")]
 
 

@@ -130,6 +130,20 @@ def test_every_figure_of_the_table_is_the_evaluations(metrics):
         "turned by 40 degrees: faces found": lambda name: f"{rows['rolled'][name]['found']:.1%}",
         "answers per 1,000 tiles without a face": lambda name:
             f"{rows['backgrounds'][name]['working']['per_1000_tiles']:.1f}",
+        "answers per 1,000 tiles without a face; the same, from a score of 0.3 on": lambda name:
+            f"{rows['backgrounds'][name]['at_0.3']['per_1000_tiles']:.1f}",
+        "mean gap between an answer's score and the share of labeled faces among such answers": lambda name:
+            f"{rows['calibration'][name]['expected_error']:.3f}",
+        **{
+            title: lambda name, size=size: f"{{{size}:,}} of {{pictures:,}}".format(**rows["chips"][name]["portraits"])
+            for title, size in (
+                ("faces found on portraits", "full"), ("faces found on portraits; the same at half size", "half")
+            )
+        },
+        "faces found on FairFace; the same at half size": lambda name:
+            "{half:,} of {pictures:,}".format(**rows["chips"][name]["fairface_test"]),
+        "faces found on UTKFace": lambda name:
+            "{full:,} of {pictures:,}".format(**rows["chips"][name]["utkface"]),
         "faces found on FairFace": lambda name:
             "{full:,} of {pictures:,}".format(**rows["chips"][name]["fairface_test"]),
         "faces found on UTKFace; the same at half size": lambda name:
@@ -137,6 +151,33 @@ def test_every_figure_of_the_table_is_the_evaluations(metrics):
     }  # fmt: skip
     for title, figure in figures.items():
         assert cells[title] == [figure(name) for name in columns], title
+
+
+def test_table_sets_precisions_side_by_side(metrics):
+    part = {"faces": 99, "int8_found": 98, "fp32_found": 97, "int8_error": 0.0612, "fp32_error": 0.0534,
+            "both_found": 97, "points": 0.0123, "points_worst": 0.2}  # fmt: skip
+    metrics["test"]["rows"]["int8_vs_fp32"] = {own(metrics): {
+        "large_faces": {"450": part}, "large_faces_640": {"450": part | {"points": 0.0345}},
+        "landmarks_full": {"mean_points": 0.125, "p95_points": -1.5, "found_points": 0.0},
+        "scenes_640": {"ap_points": -0.25, "recall_from_32_points": 0.5},
+    }}  # fmt: skip
+    cells = table(write_detector_card(metrics))
+    columns = list(metrics["test"]["columns"])
+    large = "faces of 450 pixels, {}: found in 8 bits and in floats"
+    for title, figure in {
+        large.format("at full size"): "98 and 97 of 99",
+        f"{large.format('at full size')}; the same, point error in 8 bits": "6.12%",
+        f"{large.format('at full size')}; the same, point error in floats": "5.34%",
+        f"{large.format('at full size')}; the same, points of both apart": "1.23%",
+        f"{large.format('longer side 640')}; the same, points of both apart": "3.45%",
+        "faces of 300 pixels, at full size: found in 8 bits and in floats": "-",
+        "8 bits minus floats, percentage points: mean error, labeled points": "+0.12",
+        "8 bits minus floats, percentage points: 95th percentile of errors, labeled points": "-1.50",
+        "8 bits minus floats, percentage points: AP, scenes, longer side 640": "-0.25",
+        "8 bits minus floats, percentage points: recall from 32 pixels on, scenes, longer side 640": "+0.50",
+        "8 bits minus floats, percentage points: AP, scenes, longer side 320": "-",
+    }.items():
+        assert cells[title] == [figure if name == own(metrics) else "-" for name in columns], title
 
 
 def test_sets_that_were_not_there_have_no_figure(metrics):
@@ -171,8 +212,27 @@ def test_terms_say_whose_weights_are_in_the_files(metrics):
     assert "from the weights of earlier runs of ours" in section(write_detector_card(metrics), "Terms")
     metrics["records"]["detector"]["teacher_sha256"] = "b" * 64
     text = section(write_detector_card(metrics), "Terms")
-    assert f"YuNet (Apache-2.0; sha256 {'b' * 64}) and took over its weights" in text
+    assert (
+        f"The detector has the layers of YuNet (Apache-2.0; sha256 {'b' * 64}), with strides in place of pools: every "
+        "layer starts from YuNet's weights, and all were trained on. The refiner was trained from the weights of an "
+        "earlier run of ours"
+    ) in text
     assert "no other file's weights" not in text
+    assert "random" not in text
+    metrics["records"]["refiner"]["start_weights_sha256"] = None
+    assert "The refiner was trained from random numbers." in section(write_detector_card(metrics), "Terms")
+    metrics["records"]["detector"]["start_weights_sha256"] = "a" * 64
+    text = section(write_detector_card(metrics), "Terms")
+    assert "The detector was trained from the weights of an earlier run of ours" in text
+    assert f"YuNet (Apache-2.0; sha256 {'b' * 64}) as its teacher" in text
+
+
+@pytest.mark.parametrize("teacher", [None, "b" * 64])
+def test_no_sentence_is_wider_than_a_page(metrics, teacher):
+    metrics["records"]["detector"]["teacher_sha256"] = teacher
+    metrics["records"]["refiner"]["start_weights_sha256"] = "a" * 64
+    card = write_detector_card(metrics).split("## How it was made")[0]
+    assert [line for line in card.splitlines() if len(line) > 120 and not line.startswith("|")] == []
 
 
 def test_training_is_the_records(metrics):

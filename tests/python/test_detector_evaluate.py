@@ -6,6 +6,7 @@ import json
 import shutil
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 from tiny_set import write_tar
@@ -16,15 +17,19 @@ from typer.testing import CliRunner
 from agepred_cli.app import app
 from agepred_edge import FaceDetector
 from agepred_train.archive import StoredPicture
+from agepred_train.detector import rows as all_rows
+from agepred_train.detector import steadiness as steadinesses
 from agepred_train.detector import survey as surveys
-from agepred_train.detector.annotations import POINT_NAMES
+from agepred_train.detector.annotations import POINT_NAMES, Annotation
 from agepred_train.detector.evaluate import evaluate_rows
-from agepred_train.detector.evaluation import Request
+from agepred_train.detector.evaluation import Evaluation, Request
+from agepred_train.detector.held_out import Absent
 from agepred_train.detector.measure import point_errors
 from agepred_train.detector.plots import Line, plot, steps
 from agepred_train.detector.steadiness import SCALES, SHIFTS, _Answer, shifted, spread
 from agepred_train.detector.survey import Clock, Column, survey, tiles, turned, turned_points, whole
 from agepred_train.detector.worst import Case, thumbnail
+from agepred_train.graph import read_keys
 
 VARIANTS = 1 + len(SHIFTS) + len(SCALES)
 FIVE = np.array([[30, 40], [70, 40], [50, 60], [35, 80], [65, 80]], np.float64)
@@ -68,7 +73,21 @@ def data(yunet, hopper, tmp_path_factory):
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, ["eval-detector", *map(str, arguments)])
+    """All that is labeled belongs to `test`."""
+    asked = [] if "--split" in arguments or "--wider" in arguments else ["--split", "test"]
+    return CliRunner().invoke(app, ["eval-detector", *map(str, arguments), *asked])
+
+
+def one_set(table):
+    return table.with_suffix(".tar"), table
+
+
+def of_record(source, target, record):
+    """A copy of a model file that names a training run."""
+    model = onnx.load(source)
+    onnx.helper.set_model_props(model, read_keys(model) | {"agepred.record": record})
+    onnx.save(model, target)
+    return target
 
 
 def test_answers_measured_against_themselves_are_perfect(data, yunet, int8_model, tmp_path):
@@ -106,9 +125,13 @@ def test_precisions_of_the_same_file_do_not_differ(data, yunet, tmp_path):
     figures = json.loads(out.read_text())["rows"]["int8_vs_fp32"]["int8"]
     assert figures["landmarks_full"] == {"mean_points": 0.0, "p95_points": 0.0, "found_points": 0.0}
     assert figures["scenes_320"]["ap_points"] == 0.0
-    assert figures["large_faces"]["300"] == {
-        "faces": 2, "int8_found": 2, "fp32_found": 2, "points": 0.0, "points_worst": 0.0,
-    }  # fmt: skip
+    for row in ("large_faces", "large_faces_640"):
+        large = figures[row]["300"]
+        assert 0 < large["int8_error"] == large["fp32_error"] < 0.1
+        assert {key: value for key, value in large.items() if not key.endswith("_error")} == {
+            "faces": 2, "int8_found": 2, "fp32_found": 2, "both_found": 2, "points": 0.0, "points_worst": 0.0,
+        }  # fmt: skip
+    assert "int8 and fp32, faces of 300 px, longer side 640: found" in result.stdout
 
 
 def test_any_labeled_set_can_be_measured(data, yunet):
@@ -147,6 +170,9 @@ def test_wider_face_is_measured_in_its_own_layout(data, yunet, hopper, tmp_path)
 def test_refuses_what_cannot_be_measured(data, yunet, int8_model, tmp_path):
     old = tmp_path / "old.json"
     old.write_text("{}")
+    no_splits = tmp_path / "party.csv"
+    shutil.copy(data / "scenes.tar", tmp_path / "party.tar")
+    write_table(no_splits, ["file", "x", "y", "w", "h"], [["a.png", 1, 1, 40, 40]])
     for arguments, words in (
         (["--data", data, "--set", data / "scenes.tar", data / "scenes.csv"], "one of --data, --set and --wider"),
         ([], "one of --data, --set and --wider"),
@@ -156,6 +182,13 @@ def test_refuses_what_cannot_be_measured(data, yunet, int8_model, tmp_path):
         (["--data", tmp_path, "--rows", "scenes"], "scenes.tar: there is no such file"),
         (["--data", data, "--rows", "backgrounds", "--split", "val"], "for test only"),
         (["--data", data, "--rows", "scenes", "--split", "val"], "no row's split is val"),
+        (["--data", data, "--max-side", "320"], "--max-side is for --set and --wider"),
+        (["--set", data / "scenes.tar", data / "scenes.csv", "--age-model", int8_model], "--age-model is for"),
+        (["--set", data / "scenes.tar", data / "scenes.csv", "--teacher", yunet], "--teacher is for"),
+        (["--wider", tmp_path, tmp_path, "--age-model", int8_model], "--age-model is for"),
+        (["--wider", tmp_path, tmp_path, "--teacher", yunet], "--teacher is for"),
+        (["--wider", tmp_path, tmp_path, "--split", "val"], "--split does nothing with --wider"),
+        (["--set", *one_set(no_splits), "--split", "val"], "--split does nothing with"),
         (["--data", data, "--min-score", "7"], "min_score"),
         (["--data", data, "--teacher", tmp_path / "none.onnx"], "none.onnx: there is no such file"),
         (["--data", data, "--points-model", tmp_path / "two.onnx"], "two.onnx: there is no such file"),
@@ -178,7 +211,7 @@ def test_refuses_what_cannot_be_measured(data, yunet, int8_model, tmp_path):
 def test_damaged_picture_is_named(data, yunet, tmp_path):
     write_tar(tmp_path / "party.tar", {"a.png": b"not a picture"})
     write_table(tmp_path / "party.csv", ["file", "x", "y", "w", "h"], [["a.png", 1, 1, 40, 40]])
-    result = run(yunet, "--set", tmp_path / "party.tar", tmp_path / "party.csv")
+    result = CliRunner().invoke(app, ["eval-detector", str(yunet), "--set", *map(str, one_set(tmp_path / "party.csv"))])
     assert result.exit_code == 2
     assert "a.png in" in result.stderr
     assert "cannot be decoded" in result.stderr
@@ -186,7 +219,7 @@ def test_damaged_picture_is_named(data, yunet, tmp_path):
 
 def test_yunet_has_the_figures_that_were_measured_before(shared, yunet):
     """The work item's figures, counted by another program: AP 0.789, recall 93.6 % of 299 faces."""
-    request = Request(columns=(Column(name="yunet", model=yunet, min_score=0.6),))
+    request = Request(columns=(Column(name="yunet", model=yunet, min_score=0.6),), split="test")
     figures = evaluate_rows(request, shared / "data", ["scenes"]).rows["scenes_640"]["yunet"]
     assert figures["ap"] == pytest.approx(0.789, abs=0.002)
     recall = figures["recall"]
@@ -305,3 +338,187 @@ def test_plot_escapes_names_and_stays_inside():
 
 def test_no_face_no_error():
     assert point_errors([], []) == []
+
+
+class Boxes:
+    """Stands in for a detector: the same answers, as shares of the picture, whatever it shows."""
+
+    def __init__(self, *answers):
+        self.answers = answers
+
+    def detect(self, picture, *, pixel_format):
+        from agepred_edge import Detection
+
+        size = np.array(picture.shape[1::-1], np.float32)
+        faces = [
+            Detection(box=tuple((np.array(box) * np.tile(size, 2)).tolist()), score=score,
+                      landmarks=np.asarray(np.array(points) * size, np.float32))
+            for box, score, points in self.answers
+        ]  # fmt: skip
+        return sorted(faces, key=lambda face: -face.box[2] * face.box[3])
+
+
+class Standing:
+    """Stands in for a column of one detector."""
+
+    def __init__(self, name, *answers):
+        self.name = name
+        self.answers = answers
+
+    def detector(self, **settings):
+        return Boxes(*self.answers)
+
+
+EYES = np.array([[0.2, 0.2], [0.3, 0.2], [0.25, 0.25], [0.22, 0.3], [0.28, 0.3]])
+FACE = ((0.1, 0.1, 0.3, 0.3), 0.9, EYES)
+WALL = ((0.5, 0.5, 0.5, 0.5), 0.4, EYES + 0.5)
+"""Larger than the face, and none."""
+
+
+def stored_gray(tmp_path):
+    path = tmp_path / "gray.png"
+    path.write_bytes(png(np.full((200, 200, 3), 128, np.uint8)))
+    return StoredPicture(name=path.name, path=path, size=path.stat().st_size)
+
+
+@pytest.mark.parametrize("labeled", [True, False])
+def test_large_faces_are_compared_by_the_face_and_not_by_the_largest_box(tmp_path, labeled):
+    """Each model's largest answer was compared, so that a box on the wall counted as the face, metres away."""
+    label = Annotation.of(np.array([FACE[0]]) * 200, EYES[None] * 200) if labeled else None
+    moved = (FACE[0], 0.8, EYES + np.array([0.01, 0]))  # a tenth of the distance between the eyes
+    pictures = [(stored_gray(tmp_path), label)]
+    figures = steadinesses.large_faces(pictures, Standing("int8", moved, WALL), Standing("fp32", FACE, WALL), Clock())
+    assert set(figures) == {"large_faces", "large_faces_640"}
+    for part in figures.values():
+        for height in ("150", "300", "450", "600"):
+            assert (part[height]["int8_found"], part[height]["fp32_found"], part[height]["both_found"]) == (1, 1, 1)
+            assert part[height]["points"] == pytest.approx(0.1, rel=1e-3)
+            assert part[height]["int8_error"] == pytest.approx(0.1, rel=1e-3)
+            assert part[height]["fp32_error"] == pytest.approx(0, abs=1e-5)
+
+
+def test_large_face_that_only_the_wall_is_answered_for_is_missed(tmp_path):
+    figures = steadinesses.large_faces(
+        [(stored_gray(tmp_path), None)], Standing("int8", WALL), Standing("fp32", FACE), Clock()
+    )
+    assert figures["large_faces"]["300"] == {
+        "faces": 1, "int8_found": 0, "fp32_found": 1, "int8_error": None, "fp32_error": pytest.approx(0, abs=1e-5),
+        "both_found": 0, "points": None, "points_worst": None,
+    }  # fmt: skip
+
+
+def test_each_model_is_measured_with_the_refiner_beside_it(data, yunet, tmp_path):
+    """All models had one refiner, so the floats' was never measured, and the release refused what it asked for."""
+    models = [shutil.copy(yunet, tmp_path / f"{name}.onnx") for name in ("int8", "fp32", "plain")]
+    packaged = FaceDetector().points_model
+    refiners = {name: of_record(packaged, tmp_path / f"points_{name}.onnx", "r" * 64) for name in ("int8", "fp32")}
+    out = tmp_path / "out.json"
+    common = ("--data", data, "--rows", "landmarks", "--limit", 1, "--json", out)
+    assert run(*models, *common).exit_code == 0
+    used = {name: column.get("points_model", {}).get("file")
+            for name, column in json.loads(out.read_text())["columns"].items()}  # fmt: skip
+    assert used == {**{name: str(path) for name, path in refiners.items()}, "plain": str(packaged)}
+    assert run(*models, *common, "--points-model", packaged).exit_code == 0
+    columns = json.loads(out.read_text())["columns"].values()
+    assert {column["points_model"]["file"] for column in columns} == {str(packaged)}
+    assert run(*models, *common, "--points-model", "none").exit_code == 0
+    assert not any("points_model" in column for column in json.loads(out.read_text())["columns"].values())
+
+
+def test_row_that_is_absent_does_not_throw_the_others_away(data, yunet, tmp_path):
+    out, report = tmp_path / "out.json", tmp_path / "report"
+    result = run(yunet, "--data", data, "--rows", "int8_vs_fp32,scenes", "--json", out, "--report", report)
+    assert result.exit_code == 1
+    assert "agepred: row int8_vs_fp32 was not measured: needs two models" in result.stderr
+    assert "scenes 640: AP at IoU 0.5" in result.stdout
+    document = json.loads(out.read_text())
+    assert list(document["rows"]) == ["scenes_640", "scenes_320"]
+    assert list(document["left_out"]) == ["int8_vs_fp32"]
+    assert (report / "report.html").is_file()
+
+
+def test_rows_are_measured_once_in_their_own_order(monkeypatch, yunet, tmp_path):
+    """int8_vs_fp32 reads the rows before it."""
+    seen = []
+
+    def row(name):
+        def fill(evaluation, data):
+            seen.append(name)
+            evaluation.rows[name] = {}
+
+        return fill
+
+    for name in all_rows.ROWS:
+        monkeypatch.setitem(all_rows.ROWS, name, row(name))
+    request = Request(columns=(Column(name="yunet", model=yunet),))
+    evaluate_rows(request, tmp_path, ["int8_vs_fp32", "scenes", "landmarks", "scenes"])
+    assert seen == ["landmarks", "scenes", "int8_vs_fp32"]
+
+
+@pytest.mark.parametrize("option", ["--age-model", "--teacher", "--points-model", "--against"])
+def test_bad_model_is_told_before_the_first_row(data, yunet, tmp_path, monkeypatch, option):
+    bad = tmp_path / "bad.onnx"
+    bad.write_bytes(b"MIT License")
+    for name in all_rows.ROWS:
+        monkeypatch.setitem(all_rows.ROWS, name, lambda evaluation, data: pytest.fail("a row was begun"))
+    result = run(yunet, "--data", data, option, bad)
+    assert result.exit_code == 2, result.output
+    assert "bad.onnx" in result.stderr
+
+
+def test_precisions_are_paired_only_where_they_belong_together(yunet, tmp_path):
+    def columns(int8="a", fp32="a", **settings):
+        files = {}
+        for name, record in (("int8", int8), ("fp32", fp32)):
+            (tmp_path / record).mkdir(exist_ok=True)
+            files[name] = of_record(yunet, tmp_path / record / f"{name}.onnx", record * 64)
+        return tuple(
+            Column(name=f"{path.parent.name}/{name}", model=path, points_model=settings.get(f"{name}_points", "none"),
+                   min_score=settings.get(f"{name}_score"))
+            for name, path in files.items()
+        )  # fmt: skip
+
+    packaged = FaceDetector().points_model
+    same, other = (of_record(packaged, tmp_path / f"points_{record}.onnx", record * 64) for record in ("r", "s"))
+    again = of_record(packaged, tmp_path / "again.onnx", "r" * 64)
+
+    def pairs(found):
+        return [(one.name, two.name) for one, two in all_rows._precisions(found)]
+
+    assert pairs(columns()) == [("a/int8", "a/fp32")]
+    assert pairs(columns(int8_points=same, fp32_points=again)) == [("a/int8", "a/fp32")]
+    assert pairs(columns() + columns("b", "b")) == [("a/int8", "a/fp32"), ("b/int8", "b/fp32")]
+    for unlike in (
+        columns(fp32="b"), columns(int8_score=0.3), columns(int8_points=same), columns(int8_points=same,
+                                                                                       fp32_points=other),
+    ):  # fmt: skip
+        with pytest.raises(Absent, match="not of one training run"):
+            pairs(unlike)
+
+
+@pytest.mark.parametrize(("count", "limit", "chosen"), [
+    (10, 4, [0, 2, 5, 7]), (10, 6, [0, 1, 3, 5, 6, 8]), (3, 5, [0, 1, 2]), (5, None, [0, 1, 2, 3, 4]), (0, 3, []),
+])  # fmt: skip
+def test_limit_spreads_over_all_pictures(yunet, count, limit, chosen):
+    """Six of ten were the first six."""
+    evaluation = Evaluation(request=Request(columns=(Column(name="yunet", model=yunet),), limit=limit))
+    assert evaluation.use("set", list(range(count)), {}) == chosen
+    assert evaluation.data["set"] == {"pictures": len(chosen), "of": count, "sha256": {}}
+
+
+def test_split_is_val_unless_test_is_named(data, yunet):
+    arguments = ["eval-detector", str(yunet), "--data", str(data), "--rows", "landmarks"]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "no row's split is val" in result.stderr
+    assert Request(columns=(Column(name="yunet", model=yunet),)).split == "val"
+
+
+def test_only_evaluations_of_the_data_are_of_a_split(data, yunet, tmp_path):
+    out = tmp_path / "out.json"
+    assert run(yunet, "--set", *one_set(data / "scenes.csv"), "--json", out).exit_code == 0
+    document = json.loads(out.read_text())
+    assert document["options"]["split"] is None
+    assert document["data"]["scenes"]["split"] == "test"
+    assert run(yunet, "--data", data, "--rows", "scenes", "--json", out).exit_code == 0
+    assert json.loads(out.read_text())["options"]["split"] == "test"

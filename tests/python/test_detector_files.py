@@ -18,6 +18,7 @@ from agepred_train.export import ExportError
 from agepred_train.graph import read_keys
 from agepred_train.quantize import QuantizeError
 from agepred_train.refiner import recipe as refiner_recipes
+from agepred_train.release import ReleaseError
 from agepred_train.storage import sha256_of_file
 
 
@@ -121,13 +122,19 @@ def test_older_files_are_replaced_and_foreign_ones_left(files, runs, sets, tmp_p
 
 @pytest.mark.parametrize("missing", ["best.ckpt", "record.json"])
 @pytest.mark.parametrize("which", ["detector", "refiner"])
-def test_unfinished_run_is_named(runs, sets, tmp_path, which, missing):
+def test_unfinished_run_is_named_before_the_work(runs, sets, tmp_path, monkeypatch, which, missing):
     copy = shutil.copytree(getattr(runs, which), tmp_path / "unfinished")
     (copy / missing).unlink()
     changed = dataclasses.replace(runs, **{which: copy})
-    with pytest.raises(FileNotFoundError, match=rf"unfinished/{missing}"):
+    monkeypatch.setattr(releasing, "ValidationScenes", lambda data: pytest.fail("the work began"))
+    with pytest.raises((FileNotFoundError, ReleaseError), match=rf"unfinished/{missing}") as refusal:
         build_files(changed, *sets, tmp_path / "out", version="0.7.1")
     assert not (tmp_path / "out").exists()
+    if missing == "record.json":
+        assert "the run is not finished" in str(refusal.value)
+        (copy / missing).write_text("[]")
+        with pytest.raises(ReleaseError, match=r"unfinished/record\.json: not the record of a finished run"):
+            build_files(changed, *sets, tmp_path / "out", version="0.7.1")
 
 
 def test_runs_in_the_wrong_order_are_refused_before_the_work(runs, sets, tmp_path, monkeypatch):

@@ -40,15 +40,19 @@ def files(runs, sets, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def evaluation(files, tmp_path_factory):
+def evaluation(files, runs, tmp_path_factory):
     """What `agepred eval-detector` says of the files; the figures are those of the packaged detector."""
+    trained = json.loads((runs.refiner / "record.json").read_text())["data"]
+    data = {name: {"pictures": 3, "of": 3, "sha256": {file: trained[file] for file in (f"{name}.tar", f"{name}.csv")}}
+            for name in ("landmarks", "scenes")}  # fmt: skip
     released = json.loads((default_face_model().parent / "metrics.json").read_text())["test"]
     own = {part: {"file": f"/somewhere/{name}", "sha256": sha256_of_file(files / name)}
            for part, name in (("model", "int8.onnx"), ("points_model", "points_int8.onnx"))}  # fmt: skip
     document = {
         "columns": {"int8": own, "yunet_n": {"model": {"file": "/x/yunet_n.onnx", "sha256": "f" * 64}}},
         "options": {"split": "test", "limit": None, "max_side": 640, "teacher": "/x/y", "teacher_sha256": "e" * 64},
-        "data": released["data"],
+        "data": released["data"] | data,
+        "left_out": {},
         "rows": released["rows"] | {"scenes_640": {
             name: {**figures, "curve": [[0.1, 0.9]]} for name, figures in released["rows"]["scenes_640"].items()}},
     }  # fmt: skip
@@ -175,10 +179,32 @@ def changed(tree, path, value):
     ("path", "value", "words"),
     [
         (("options", "split"), "val", "is not of the whole split `test`"),
+        (("options", "split"), "", "is not of the whole split `test`"),
+        *(
+            (("rows", row), None, f"has no row {row} of int8")
+            for row in (
+                "landmarks_full",
+                "landmarks_quarter",
+                "rolled",
+                "scenes_640",
+                "scenes_320",
+                "calibration",
+                "backgrounds",
+                "unconfirmed",
+                "chips",
+                "int8_vs_fp32",
+                "steadiness",
+            )
+        ),
+        (("rows", "scenes_640", "int8"), None, "has no row scenes_640 of int8"),
+        (("data", "scenes", "sha256", "scenes.tar"), "0" * 64, "is of another scenes.tar than the runs were trained"),
+        (("data", "landmarks", "sha256", "landmarks.csv"), "0" * 64, "is of another landmarks.csv than the runs were"),
+        (("data", "landmarks", "sha256"), {"party.csv": "0" * 64}, "is of another party.csv than the runs were"),
+        (("data", "landmarks"), None, "not written by `agepred eval-detector`"),
         (("options", "limit"), 10, "is not of the whole split `test`"),
         (("columns", "int8", "min_score"), 0.3, "is at a score of 0.3"),
         (("columns", "int8", "model", "sha256"), "0" * 64, "does not measure"),
-        (("columns", "int8", "points_model", "sha256"), "0" * 64, "does not measure"),
+        (("columns", "int8", "points_model", "sha256"), "0" * 64, "without --points-model"),
         (("columns", "int8", "points_model"), None, "does not measure"),
         (("columns", "int8"), None, "does not measure"),
         *(((key,), None, "not written by `agepred eval-detector`") for key in ("columns", "options", "data", "rows")),
@@ -192,6 +218,14 @@ def test_other_evaluations_are_refused(files, evaluation, refused, tmp_path, pat
     other = tmp_path / "other.json"
     other.write_text(json.dumps(changed(json.loads(evaluation.read_text()), path, value)))
     refused(files, other, "other.json: ", words, "evaluate")
+
+
+@pytest.mark.parametrize("row", ["unconfirmed", "chips", "int8_vs_fp32", "steadiness"])
+def test_row_for_which_something_is_missing_is_excused(files, runs, evaluation, tmp_path, row):
+    document = changed(json.loads(evaluation.read_text()), ("rows", row), None)
+    excused = tmp_path / "excused.json"
+    excused.write_text(json.dumps(changed(document, ("left_out", row), "there is no such set")))
+    assert release_detector(runs, files, excused, tmp_path / "models").is_dir()
 
 
 def test_evaluation_at_the_files_own_score_is_taken(files, runs, evaluation, tmp_path):
@@ -243,8 +277,8 @@ def test_from_runs_to_release_by_the_commands_alone(runs, sets, tmp_path, monkey
     made = run("export-detector", runs.detector, runs.refiner, data, "--points", points)
     assert made.exit_code == 0, made.output
     folder = tmp_path / "build" / "detector" / "0.1.0"
-    evaluated = run("eval-detector", folder / "int8.onnx", folder / "fp32.onnx", "--points-model",
-                    folder / "points_int8.onnx", "--data", data, "--split", "test", "--json", "test.json")  # fmt: skip
+    evaluated = run("eval-detector", folder / "int8.onnx", folder / "fp32.onnx", "--data", data, "--split", "test",
+                    "--json", "test.json")  # fmt: skip
     assert evaluated.exit_code == 0, evaluated.output
     result = released(runs, folder, "test.json", "models")
     assert result.exit_code == 0, result.output

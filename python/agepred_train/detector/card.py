@@ -1,5 +1,6 @@
 """The card of a released detector: what it is for, what it was made from, and how it does beside its rival."""
 
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -37,6 +38,8 @@ The terms of the parts differ; they are stated apart and none replaces another.
 _CAVEATS = """\
 - Boxes and points are labels of others, with their errors. Points of profiles are guesses of a teacher.
 - Very small and blurred faces of the scenes are not always labeled, so precision is understated.
+- Large faces are portraits without labels: what the float files answer on the picture as it is stands for the truth, so
+  their own errors there are understated.
 - The rival may have been trained on some of the test scenes.
 """
 
@@ -54,6 +57,32 @@ _SPANS = {
 def _of(found: dict[str, int] | None, size: str) -> str | None:
     return None if found is None else f"{found[size]:,} of {found['pictures']:,}"
 
+
+def _at(*names: str) -> _Get:
+    """Return the figure at a path; None where a part of the path is not there."""
+
+    def get(row: Any) -> Any:
+        for name in names:
+            row = row.get(name) if isinstance(row, dict) else None
+        return row
+
+    return get
+
+
+def _precisions(row: str, height: str) -> _Get:
+    """Return how many faces of a height each precision finds."""
+
+    def get(figures: dict[str, Any]) -> str | None:
+        part = figures.get(row, {}).get(height)
+        return None if part is None else "{int8_found} and {fp32_found} of {faces}".format(**part)
+
+    return get
+
+
+_POINT_ROWS = (("landmarks_full", "labeled points"), ("landmarks_quarter", "labeled points, shrunk to a quarter"))
+_SCENE_ROWS = (("scenes_640", "scenes, longer side 640"), ("scenes_320", "scenes, longer side 320"))
+_LARGE = (("large_faces", "at full size"), ("large_faces_640", "longer side 640"))
+_LARGE_HEIGHTS = ("150", "300", "450", "600")
 
 # Row of the evaluation, title, figure, form.
 _ROWS: tuple[tuple[str, str, _Get, str], ...] = (
@@ -80,13 +109,40 @@ _ROWS: tuple[tuple[str, str, _Get, str], ...] = (
     ("unconfirmed", "the same, and no teacher is sure of", lambda row: row["unsure_per_picture"], "{:.3f}"),
     ("backgrounds", "answers per 1,000 tiles without a face",
      lambda row: row["working"]["per_1000_tiles"], "{:.1f}"),
+    ("backgrounds", "the same, from a score of 0.3 on", _at("at_0.3", "per_1000_tiles"), "{:.1f}"),
+    ("calibration", "mean gap between an answer's score and the share of labeled faces among such answers",
+     _at("expected_error"), "{:.3f}"),
     *(
         ("chips", title, lambda row, set_name=set_name, size=size: _of(row.get(set_name), size), "{}")
-        for set_name, name in (("fairface_test", "FairFace"), ("utkface", "UTKFace"))
+        for set_name, name in (("portraits", "portraits"), ("fairface_test", "FairFace"), ("utkface", "UTKFace"))
         for size, title in (("full", f"faces found on {name}"), ("half", "the same at half size"))
     ),
     ("steadiness", "standard deviation of the age under small shifts and scales, years",
      lambda row: row["all"]["age_stddev"], "{:.2f}"),
+    *(
+        ("int8_vs_fp32", f"8 bits minus floats, percentage points: {figure}, {words}", _at(row, key), "{:+.2f}")
+        for row, words in _POINT_ROWS
+        for key, figure in (
+            ("mean_points", "mean error"), ("p95_points", "95th percentile of errors"), ("found_points", "faces found")
+        )
+    ),
+    *(
+        ("int8_vs_fp32", f"8 bits minus floats, percentage points: {figure}, {words}", _at(row, key), "{:+.2f}")
+        for row, words in _SCENE_ROWS
+        for key, figure in (("ap_points", "AP"), ("recall_from_32_points", "recall from 32 pixels on"))
+    ),
+    *(
+        line
+        for row, words in _LARGE
+        for height in _LARGE_HEIGHTS
+        for line in (
+            ("int8_vs_fp32", f"faces of {height} pixels, {words}: found in 8 bits and in floats",
+             _precisions(row, height), "{}"),
+            ("int8_vs_fp32", "the same, point error in 8 bits", _at(row, height, "int8_error"), "{:.2%}"),
+            ("int8_vs_fp32", "the same, point error in floats", _at(row, height, "fp32_error"), "{:.2%}"),
+            ("int8_vs_fp32", "the same, points of both apart", _at(row, height, "points"), "{:.2%}"),
+        )
+    ),
 )  # fmt: skip
 
 
@@ -104,15 +160,15 @@ def write_detector_card(metrics: dict[str, Any]) -> str:
         "\n\n".join(
             [
                 f"# {metrics['name']} {metrics['version']}",
-                summary,
+                _wrapped(summary),
                 "## Intended use",
-                _INTENDED.format(found=_found(metrics)).strip(),
+                _wrapped(_INTENDED.format(found=_found(metrics)).strip()),
                 "## Out of scope",
                 _OUT_OF_SCOPE.strip(),
                 "## Training",
-                _training(metrics["records"]),
+                "\n\n".join(map(_wrapped, _training(metrics["records"]))),
                 "## Terms",
-                _TERMS.format(origin=_origin(metrics["records"])).strip(),
+                _TERMS.format(origin=_wrapped(_origin(metrics["records"]), "  ")).strip(),
                 "## Results",
                 _results(metrics["test"]),
                 "## Caveats",
@@ -123,6 +179,14 @@ def write_detector_card(metrics: dict[str, Any]) -> str:
         )
         + "\n"
     )
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    """Return text in lines of at most 120 characters; those of a list's item stand below its first letter."""
+    lines = textwrap.fill(
+        f"{indent}{text}", 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return lines.removeprefix(indent)
 
 
 def _found(metrics: dict[str, Any]) -> str:
@@ -142,29 +206,41 @@ def _found(metrics: dict[str, Any]) -> str:
     return "".join(sentences)
 
 
-def _training(records: dict[str, Any]) -> str:
+def _training(records: dict[str, Any]) -> tuple[str, ...]:
+    """Return a paragraph on each run, and one on both."""
     detector, refiner = records["detector"], records["refiner"]
     seen, looked = detector["recipe"], refiner["recipe"]
     best, nearest = detector["best"], refiner["best"]
     return (
         f"The detector: recipe `{seen['name']}`, {seen['steps']:,} steps of {seen['batch_size']} composed scenes of "
         f"{seen['side']} pixels{_start(detector)}; the best epoch was chosen on {best['val_pictures']} scenes of `val` "
-        f"(AP {best['val_ap']:.3f}).\n"
+        f"(AP {best['val_ap']:.3f}).",
         f"The refiner: recipe `{looked['name']}`, {looked['steps']:,} steps of {looked['batch_size']} crops of "
         f"{looked['crop_side']} pixels{_start(refiner)}; chosen on {nearest['val_crops']} crops of `val` (mean error "
-        f"{nearest['val_error']:.1%}).\n"
-        "`test` was used for no choice."
+        f"{nearest['val_error']:.1%}).",
+        "`test` was used for no choice.",
     )
 
 
 def _origin(records: dict[str, Any]) -> str:
     """Return where the first weights came from, as far as the records tell."""
-    teacher = records["detector"].get("teacher_sha256")
+    detector, refiner = records["detector"], records["refiner"]
+    teacher = detector.get("teacher_sha256")
     if teacher:
-        return (
-            f"The detector learned the features of YuNet (Apache-2.0; sha256 {teacher}) and took over its weights "
-            "where they fit; everything else was trained from random numbers."
-        )
+        yunet = f"YuNet (Apache-2.0; sha256 {teacher})"
+        if detector.get("start_weights_sha256"):
+            first = (
+                "The detector was trained from the weights of an earlier run of ours, named above, with "
+                f"{yunet} as its teacher."
+            )
+        else:
+            first = (
+                f"The detector has the layers of {yunet}, with strides in place of pools: every layer starts from "
+                "YuNet's weights, and all were trained on."
+            )
+        if refiner.get("start_weights_sha256"):
+            return f"{first} The refiner was trained from the weights of an earlier run of ours, named above."
+        return f"{first} The refiner was trained from random numbers."
     if any(record.get("start_weights_sha256") for record in records.values()):
         return "Trained from the weights of earlier runs of ours, named above, whose records say what they began with."
     return "Trained from random numbers; no other file's weights."

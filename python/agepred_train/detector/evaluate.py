@@ -14,27 +14,32 @@ from agepred_train.detector.evaluation import Evaluation, Request
 from agepred_train.detector.held_out import Absent
 from agepred_train.detector.rows import LOWEST_SCORE, ROWS, box_figures, calibrate, point_figures_of, scan
 from agepred_train.detector.survey import survey, whole
+from agepred_train.detector.teach import Teacher, Teaching
 from agepred_train.detector.wider import WiderSet, wider_figures
 from agepred_train.detector.worst import worst
 
 
 def evaluate_rows(request: Request, data: Path, rows: Sequence[str] | None = None) -> Evaluation:
-    """Measure the named rows, or all for which there are data and models.
+    """Measure the named rows, or all, for which there are data and models, each once, in the order of ROWS.
+
+    Those that cannot be measured are noted in `left_out`.
 
     Raises:
-        DataError: a set is damaged, or a row was named for which something is missing.
+        AgepredError: a model cannot be used.
+        DataError: a set is damaged, or nothing can be measured.
         ValueError: there is no such row.
     """
     unknown = [row for row in rows or () if row not in ROWS]
     if unknown:
         raise ValueError(f"no row {unknown[0]!r}; there are {', '.join(ROWS)}")
+    _try_models(request)
     evaluation = Evaluation(request=request)
-    for name in ROWS if rows is None else rows:
+    for name, measure_row in ROWS.items():
+        if rows is not None and name not in rows:
+            continue
         try:
-            ROWS[name](evaluation, data)
+            measure_row(evaluation, data)
         except Absent as reason:
-            if rows is not None:
-                raise DataError(f"row {name}: {reason}") from reason
             evaluation.left_out[name] = str(reason)
     if not evaluation.rows:
         raise DataError(f"{data}: nothing to measure there; {next(iter(evaluation.left_out.values()))}")
@@ -50,12 +55,14 @@ def evaluate_set(request: Request, labeled: AnnotatedSet) -> Evaluation:
     Raises:
         DataError: no picture belongs to the split, or one cannot be decoded.
     """
-    evaluation = Evaluation(request=request)
-    divided = any(picture.split for picture in labeled.pictures)
+    evaluation = Evaluation(request=request, source="set")
+    divided = has_splits(labeled)
     part = labeled.part(request.split) if divided else labeled.pictures
     if not part:
         raise DataError(f"{labeled.name}: no picture's split is {request.split}; choose another split")
+    _try_models(request)
     pictures = evaluation.use(labeled.name, part, labeled.hashes)
+    evaluation.data[labeled.name]["split"] = request.split if divided else None
     scan(evaluation, labeled.name, pictures, request.max_side)
     box_figures(evaluation, labeled.name, pictures)
     calibrate(evaluation, labeled.name, pictures)
@@ -73,7 +80,8 @@ def evaluate_wider(request: Request, wider: WiderSet) -> Evaluation:
     """
     if request.limit is not None:
         raise ValueError("--limit cannot be used with WIDER FACE: its figures are of all pictures")
-    evaluation = Evaluation(request=request)
+    _try_models(request)
+    evaluation = Evaluation(request=request, source="wider")
     pictures = evaluation.use("wider", wider.labeled.pictures, wider.labeled.hashes)
     found = survey(
         "WIDER FACE",
@@ -86,3 +94,18 @@ def evaluate_wider(request: Request, wider: WiderSet) -> Evaluation:
         column.name: wider_figures(found[column.name, "curve", ""], wider) for column in request.columns
     }
     return evaluation
+
+
+def has_splits(labeled: AnnotatedSet) -> bool:
+    """Return whether a set names splits, so that only a part of it counts."""
+    return any(picture.split for picture in labeled.pictures)
+
+
+def _try_models(request: Request) -> None:
+    """Open every model, so that one that cannot be used is told before the first row and not after the last."""
+    for column in request.columns:
+        column.detector()
+        if column.age_model is not None:
+            column.estimator()
+    if request.teacher is not None:
+        Teacher(request.teacher, Teaching())

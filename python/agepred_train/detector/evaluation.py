@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import agepred_edge
 from agepred_edge import FaceDetector
@@ -22,7 +22,8 @@ class Request:
 
     columns: tuple[Column, ...]
     """Detectors, at least one, under different names."""
-    split: Part = "test"
+    split: Part = "val"
+    """Part of the held-out data, or of a labeled set that names splits."""
     limit: int | None = None
     """Pictures of each set at most, spread evenly; None for all."""
     teacher: Path | None = None
@@ -44,6 +45,8 @@ class Evaluation:
     """What was measured, filled row by row."""
 
     request: Request
+    source: Literal["data", "set", "wider"] = "data"
+    """What is measured on: the held-out data, one labeled set, or WIDER FACE."""
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     """By row and column; JSON-ready."""
     data: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -63,7 +66,7 @@ class Evaluation:
             "agepred": agepred_edge.__version__,
             "columns": {column.name: column.describe() for column in request.columns},
             "options": {
-                "split": request.split,
+                "split": request.split if self.source == "data" else None,
                 "limit": request.limit,
                 "max_side": request.max_side,
                 "teacher": str(request.teacher) if request.teacher else None,
@@ -76,10 +79,11 @@ class Evaluation:
         }
 
     def use(self, name: str, pictures: Sequence[_P], hashes: Mapping[str, str]) -> list[_P]:
-        """Note a set as read, and return as many of its pictures as are asked for."""
-        limit = self.request.limit or len(pictures)
-        chosen = list(pictures[:: max(1, len(pictures) // limit)][:limit])
-        self.data[name] = {"pictures": len(chosen), "of": len(pictures), "sha256": dict(hashes)}
+        """Note a set as read, and return as many of its pictures as are asked for, spread over all of them."""
+        count = len(pictures)
+        asked = min(self.request.limit or count, count)
+        chosen = [pictures[number * count // asked] for number in range(asked)]
+        self.data[name] = {"pictures": len(chosen), "of": count, "sha256": dict(hashes)}
         return chosen
 
     def detectors(self, purpose: str, **settings: Any) -> dict[tuple[str, str], FaceDetector]:

@@ -21,7 +21,13 @@ def headlines(rows: Mapping[str, Mapping[str, Any]], columns: Sequence[str]) -> 
 
 def heading(document: Mapping[str, Any]) -> str:
     """Return what was measured on, in a few words."""
-    return "WIDER FACE, val" if "wider" in document["rows"] else f"split {document['options']['split']}"
+    if "wider" in document["rows"]:
+        return "WIDER FACE, val"
+    if document["options"]["split"] is not None:
+        return f"split {document['options']['split']}"
+    return ", ".join(
+        f"{name}, split {used['split']}" if used.get("split") else name for name, used in document["data"].items()
+    )
 
 
 _Words = Callable[[Any], str]
@@ -94,13 +100,16 @@ def _precisions(example: Mapping[str, Any]) -> list[tuple[str, _Words]]:
     lines: list[tuple[str, _Words]] = [
         (f"int8 minus fp32, percentage points: {row} {name.removesuffix('_points')}", _number(row, 3, name))
         for row, names in example.items()
-        if row != "large_faces"
+        if not row.startswith("large_faces")
         for name in names
     ]
-    heights = [name for name in example["large_faces"] if name != "pictures"]
-    return lines + [
-        (f"int8 beside fp32, faces of {height} px: found / points apart", _large(height)) for height in heights
-    ]
+    for row, shown in (("large_faces", "at full size"), ("large_faces_640", "longer side 640")):
+        for height in (name for name in example[row] if name != "pictures"):
+            lines += [
+                (f"int8 and fp32, faces of {height} px, {shown}: found", _large_found(row, height)),
+                ("  point error of each / points apart", _large_errors(row, height)),
+            ]
+    return lines
 
 
 def _share(*path: str, digits: int = 1) -> _Words:
@@ -119,11 +128,17 @@ def _chips_found(name: str) -> _Words:
     return lambda figures: "{full} / {half} of {pictures}".format(**figures[name])
 
 
-def _large(height: str) -> _Words:
+def _large_found(row: str, height: str) -> _Words:
+    return lambda figures: "{int8_found} and {fp32_found} of {faces}".format(**figures[row][height])
+
+
+def _large_errors(row: str, height: str) -> _Words:
     def words(figures: Mapping[str, Any]) -> str:
-        part = figures["large_faces"][height]
-        apart = _said(part["points"], lambda value: f"{100 * value:.2f} %")
-        return f"{part['int8_found']} and {part['fp32_found']} of {part['faces']} / {apart}"
+        one, other, apart = (
+            _said(figures[row][height][name], lambda value: f"{100 * value:.2f} %")
+            for name in ("int8_error", "fp32_error", "points")
+        )
+        return f"{one} and {other} / {apart}"
 
     return words
 

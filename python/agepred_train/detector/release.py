@@ -35,6 +35,15 @@ POINTS_FP32 = "points_fp32.onnx"
 FILES = (INT8, FP32, POINTS_INT8, POINTS_FP32)
 NAME = "face_detector"
 
+# What the card shows and every evaluation of the data has.
+_ROWS = (
+    "landmarks_full", "landmarks_quarter", "rolled", "scenes_640", "scenes_320", "calibration", "backgrounds",
+)  # fmt: skip
+# What the card shows where there are sets or models for it; an evaluation of all rows says why there is none.
+_ROWS_IF_ANY = ("unconfirmed", "chips", "int8_vs_fp32", "steadiness")
+# Sets that were trained on: the evaluation's must be the same files.
+_TRAINED_ON = ("landmarks", "scenes")
+
 # Seeds of training never reach this far: the scenes that ranges are found with are none that weights were fitted to.
 _CALIBRATION_SEED = 2**31
 # Sides of these scenes and how many there are of each: the large ones show how far large faces' boxes reach.
@@ -69,6 +78,7 @@ def build_files(runs: DetectorRuns, data: Path, points: Path, out: Path, *, vers
         The chosen score.
 
     Raises:
+        ReleaseError: a run is not finished.
         FileNotFoundError, DataError, ExportError, QuantizeError: as the steps raise them.
         ValueError: there is no score to choose, or too few pictures for the ranges.
     """
@@ -78,7 +88,9 @@ def build_files(runs: DetectorRuns, data: Path, points: Path, out: Path, *, vers
 
 def _build(runs: DetectorRuns, data: Path, points: Path, out: Path, version: str) -> float:
     network, recipe = load_trained_detector(runs.detector)
+    _check_finished(runs.detector)
     refiner_recipe = load_trained_refiner(runs.refiner)[1]  # what cannot be read is told before minutes of work
+    _check_finished(runs.refiner)
     val = ValidationScenes(data)
     answers: list[tuple[Found, Annotation]] = [(detect(network, pixels), faces) for pixels, faces in val]
     found, labels = zip(*answers, strict=True)
@@ -91,6 +103,19 @@ def _build(runs: DetectorRuns, data: Path, points: Path, out: Path, version: str
     crops = calibration_crops(data, points, refiner_recipe)
     quantize_refiner(out / POINTS_FP32, out / POINTS_INT8, crops, Quantization(crops=len(crops)))
     return min_score
+
+
+def _check_finished(run: Path) -> None:
+    """Refuse a run whose record is not there, or none: training writes it last."""
+    path = run / RECORD
+    if not path.is_file():
+        raise ReleaseError(f"{path}: there is no such file: the run is not finished; train it to its end with --resume")
+    try:
+        finished = "best" in dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        finished = False
+    if not finished:
+        raise ReleaseError(f"{path}: not the record of a finished run; train again")
 
 
 @contextmanager
@@ -153,7 +178,7 @@ def release_detector(
     for name in (POINTS_INT8, POINTS_FP32):
         if not keys_of[name].get("agepred.crop.detector", "").endswith(sha256_of_file(files / INT8)):
             raise ReleaseError(f"{files / name} belongs to another detector than {files / INT8}: build the files again")
-    measured = _checked_evaluation(evaluation, files)
+    measured = _checked_evaluation(evaluation, files, list(records.values()))
     metrics = {
         "format": 1,
         "name": NAME,
@@ -171,25 +196,57 @@ def release_detector(
     return filled_folder(models / f"{NAME}-{metrics['version']}", copies, metrics, write_detector_card(metrics))
 
 
-def _checked_evaluation(path: Path, files: Path) -> dict[str, Any]:
+def _checked_evaluation(path: Path, files: Path, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     try:
         measured: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
-        known = {column["model"]["sha256"]: column for column in measured["columns"].values()}
+        known = {column["model"]["sha256"]: (name, column) for name, column in measured["columns"].items()}
         split, limit = measured["options"]["split"], measured["options"]["limit"]
         _figures(measured)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ReleaseError(f"{path}: not written by `agepred eval-detector` ({error!r}); evaluate again") from error
-    own = known.get(sha256_of_file(files / INT8))
+    own_name, own = known.get(sha256_of_file(files / INT8), ("", None))
     if own is None or (own.get("points_model") or {}).get("sha256") != sha256_of_file(files / POINTS_INT8):
-        raise ReleaseError(f"{path}: does not measure {files / INT8} with {files / POINTS_INT8}: evaluate again")
+        raise ReleaseError(
+            f"{path}: does not measure {files / INT8} with {files / POINTS_INT8}: evaluate these two files again, "
+            "without --points-model: a model is measured with the refiner beside it"
+        )
     stated = float(read_keys(read_model(files / INT8))["agepred.face.min_score"])
     if own.get("min_score") not in (None, stated):
         raise ReleaseError(
             f"{path}: is at a score of {own['min_score']}, {files / INT8} states {stated}: evaluate without --min-score"
         )
     if split != "test" or limit is not None:
-        raise ReleaseError(f"{path}: is not of the whole split `test`: evaluate with --split test, without --limit")
+        raise ReleaseError(
+            f"{path}: is not of the whole split `test` of the data: evaluate with --data and --split test, "
+            "without --limit"
+        )
+    try:
+        _check_rows(path, measured, own_name)
+        _check_data(path, measured, records)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ReleaseError(f"{path}: not written by `agepred eval-detector` ({error!r}); evaluate again") from error
     return measured
+
+
+def _check_rows(path: Path, measured: dict[str, Any], own: str) -> None:
+    """Refuse an evaluation of some rows only: what the card does not show was measured, or could not be."""
+    rows, left_out = measured["rows"], measured.get("left_out", {})
+    absent = [row for row in _ROWS if own not in rows.get(row, {})]
+    absent += [row for row in _ROWS_IF_ANY if own not in rows.get(row, {}) and row not in left_out]
+    if absent:
+        raise ReleaseError(f"{path}: has no row {absent[0]} of {own}: evaluate with --data, without --rows")
+
+
+def _check_data(path: Path, measured: dict[str, Any], records: Sequence[dict[str, Any]]) -> None:
+    """Refuse an evaluation on other sets than those whose `test` the runs left aside."""
+    for name in _TRAINED_ON:
+        for file, digest in measured["data"][name]["sha256"].items():
+            trained = {record["data"][file] for record in records if file in record["data"]}
+            if trained != {digest}:
+                raise ReleaseError(
+                    f"{path}: is of another {file} than the runs were trained with, which may have seen its pictures: "
+                    "evaluate on the same data"
+                )
 
 
 def _figures(measured: dict[str, Any]) -> dict[str, Any]:

@@ -23,8 +23,9 @@ _METHOD = """Every answer comes through agepred's C++ core. Boxes: answers are t
 the labeled face that it overlaps most, and is a hit from an overlap of 0.5 on, once a face. Average precision is the
 area below the interpolated curve at a threshold of 0.02; recall is at the working threshold. Points: a face's answer is
 the largest box that holds the center of its labeled points; the error is the mean distance of the five points over the
-distance between the labeled eyes; faces without an answer are counted and bear on no error. Calibration counts an
-answer that is right but not labeled as wrong."""
+distance between the labeled eyes; faces without an answer are counted and bear on no error. Where int8 and fp32 are
+compared on large faces, fp32's answer on the picture as it is stands for the label that portraits lack.
+Calibration counts an answer that is right but not labeled as wrong."""
 
 
 def write_report(path: Path, evaluation: Evaluation) -> None:

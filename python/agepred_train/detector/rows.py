@@ -13,9 +13,10 @@ from agepred_train.detector.annotations import AnnotatedPicture, Annotation
 from agepred_train.detector.evaluation import Evaluation
 from agepred_train.detector.held_out import Absent, Part, held_back_backgrounds, labeled_part, plain_part
 from agepred_train.detector.steadiness import large_faces, steadiness
-from agepred_train.detector.survey import Picture, View, shrunk, survey, tiles, turned, turned_points, whole
+from agepred_train.detector.survey import Column, Picture, View, shrunk, survey, tiles, turned, turned_points, whole
 from agepred_train.detector.teach import Teacher, Teaching
 from agepred_train.detector.worst import box_cases, false_cases, point_cases
+from agepred_train.graph import read_keys, read_model
 from agepred_train.progress import progress_bar
 
 LOWEST_SCORE = 0.02
@@ -190,13 +191,48 @@ def chips(evaluation: Evaluation, data: Path) -> None:
 
 
 def int8_vs_fp32(evaluation: Evaluation, data: Path) -> None:
-    """How far the int8 model's points and recall are from the fp32 model's."""
-    pair = {column.model.stem: column for column in reversed(evaluation.request.columns)}
-    if not {"int8", "fp32"} <= pair.keys():
+    """How far an int8 model's points and recall are from those of the fp32 model that it was made of."""
+    pairs = _precisions(evaluation.request.columns)
+    single = _labeled_single_faces(evaluation, data)
+    evaluation.rows["int8_vs_fp32"] = {
+        int8.name: {**large_faces(single, int8, fp32, evaluation.clock), **_apart(evaluation, int8, fp32)}
+        for int8, fp32 in pairs
+    }
+
+
+def _precisions(columns: Sequence[Column]) -> list[tuple[Column, Column]]:
+    """Return each int8 model and its fp32 sibling, measured alike.
+
+    Raises:
+        Absent: there is no such pair.
+    """
+    int8, fp32 = ([column for column in columns if column.model.stem == stem] for stem in ("int8", "fp32"))
+    if not int8 or not fp32:
         raise Absent("needs two models whose files are named int8.onnx and fp32.onnx")
-    int8, fp32 = pair["int8"], pair["fp32"]
-    pictures = _single_faces(evaluation, data)
-    figures: dict[str, Any] = {"large_faces": large_faces(pictures, int8, fp32, evaluation.clock)}
+    pairs = []
+    for one in int8:
+        other = next((column for column in fp32 if _terms(column) == _terms(one)), None)
+        if other is not None:
+            pairs.append((one, other))
+    if not pairs:
+        raise Absent(
+            "int8.onnx and fp32.onnx are not of one training run (agepred.record), or not measured alike: both need "
+            "a refiner of one run, or none, and the same threshold"
+        )
+    return pairs
+
+
+def _terms(column: Column) -> tuple[str | float | None, ...]:
+    """Return what two precisions must share: the training runs of the model and of its refiner, and the threshold."""
+    keys, refiner = read_keys(read_model(column.model)), column.refiner()
+    score = keys.get("agepred.face.min_score") if column.min_score is None else column.min_score
+    points = "none" if refiner is None else read_keys(read_model(refiner)).get("agepred.record", "")
+    return keys.get("agepred.record"), points, None if score is None else float(score)
+
+
+def _apart(evaluation: Evaluation, int8: Column, fp32: Column) -> dict[str, dict[str, float]]:
+    """Return int8's figures minus fp32's, in percentage points, of the rows that were measured before."""
+    figures: dict[str, dict[str, float]] = {}
     differences = {
         "landmarks_full": ("mean", "p95", "found"),
         "landmarks_quarter": ("mean", "p95", "found"),
@@ -208,7 +244,7 @@ def int8_vs_fp32(evaluation: Evaluation, data: Path) -> None:
             one, other = evaluation.rows[row][int8.name], evaluation.rows[row][fp32.name]
             known = [name for name in names if one[name] is not None and other[name] is not None]
             figures[row] = {f"{name}_points": 100 * (one[name] - other[name]) for name in known}
-    evaluation.rows["int8_vs_fp32"] = {int8.name: figures}
+    return figures
 
 
 def steady(evaluation: Evaluation, data: Path) -> None:
@@ -286,9 +322,15 @@ def _scan_scenes(evaluation: Evaluation, data: Path) -> list[AnnotatedPicture]:
 
 def _single_faces(evaluation: Evaluation, data: Path) -> list[StoredPicture]:
     """Return portraits; they are for tests only, so `val` takes the pictures of labeled points."""
+    return [stored for stored, _ in _labeled_single_faces(evaluation, data)]
+
+
+def _labeled_single_faces(evaluation: Evaluation, data: Path) -> list[tuple[StoredPicture, Annotation | None]]:
+    """Return the pictures of `_single_faces`, with the labels of those that have some."""
     if evaluation.request.split == "test":
-        return evaluation.use("portraits", *plain_part(data, "portraits", "test"))
-    return _stored(evaluation.use("landmarks", *labeled_part(data, "landmarks", evaluation.request.split)))
+        return [(stored, None) for stored in evaluation.use("portraits", *plain_part(data, "portraits", "test"))]
+    pictures = evaluation.use("landmarks", *labeled_part(data, "landmarks", evaluation.request.split))
+    return [(picture.stored, picture.faces) for picture in pictures]
 
 
 def _stored(pictures: Sequence[AnnotatedPicture]) -> list[StoredPicture]:

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from agepred_edge import Detection, Face
+from agepred_edge import Detection, Face, FaceDetector
 from agepred_train.archive import StoredPicture
-from agepred_train.detector.annotations import POINT_NAMES
-from agepred_train.detector.survey import Clock, Column, Picture, look, resized
+from agepred_train.detector import measure
+from agepred_train.detector.annotations import POINT_NAMES, Annotation
+from agepred_train.detector.measure import Found, PointError
+from agepred_train.detector.survey import Clock, Column, Picture, found_of, look, resized
 from agepred_train.progress import progress_bar
 
 SHIFTS = ((1, 0), (0, -1), (2, 1), (-2, 3), (3, -3), (4, 0), (0, 5), (-5, -4), (6, 2), (-7, 6), (8, -8), (-8, 7))
@@ -22,6 +24,7 @@ SCALES = (0.9, 0.925, 0.95, 0.975, 1.025, 1.05, 1.075, 1.1)
 FACE_HEIGHTS = (150, 300, 450, 600)
 """Heights in pixels of the faces on which two precisions are compared."""
 _UNSHRUNK = 4096  # the detector's largest side: faces shall reach the network at the size that is asked for
+_USUAL = 640
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,56 +106,100 @@ def _spread_of(faces: Sequence[Sequence[_Answer | None]]) -> dict[str, Any]:
 
 
 def large_faces(
-    pictures: Sequence[StoredPicture], int8: Column, fp32: Column, clock: Clock
+    pictures: Sequence[tuple[StoredPicture, Annotation | None]], int8: Column, fp32: Column, clock: Clock
 ) -> dict[str, dict[str, Any]]:
-    """Return how two precisions agree on pictures resized so that fp32's face has each of FACE_HEIGHTS.
+    """Return how two precisions agree on pictures resized so that the face has each of FACE_HEIGHTS.
 
-    Pictures where fp32 finds no face as they are are left out and counted. `points` is the mean distance between the
-    two answers' points over fp32's distance between the eyes, where both find a face.
+    The face is the highest label with five points; without labels it is fp32's surest answer on the picture as it is,
+    at the usual longer side.
+    Pictures without either are left out and counted. An answer is the face's as in `measure.point_errors`: the largest
+    box that holds the center of its points. `int8_error` and `fp32_error` are the mean errors of the points where each
+    finds the face; `points` is the mean distance between both answers' points where both do. All are shares of the
+    face's distance between the eyes. `large_faces` is at full size, `large_faces_640` at the usual longer side.
     """
-    detectors = {column.name: column.detector(max_side=_UNSHRUNK) for column in (int8, fp32)}
-    tally: dict[int, list[dict[str, NDArray[np.float64] | None]]] = {height: [] for height in FACE_HEIGHTS}
+    sides = {"large_faces": _UNSHRUNK, "large_faces_640": _USUAL}
+    detectors = {
+        (kind, column.name): column.detector(max_side=side) for kind, side in sides.items() for column in (int8, fp32)
+    }
+    tally: dict[tuple[str, int], list[tuple[PointError, PointError, float]]] = {
+        (kind, height): [] for kind in sides for height in FACE_HEIGHTS
+    }
     without = 0
     with progress_bar() as progress:
-        for stored in progress.track(pictures, description="int8 and fp32 on large faces"):
+        for stored, labels in progress.track(pictures, description="int8 and fp32 on large faces"):
             picture = stored.read_picture()
-            first = look(detectors[fp32.name], picture)
-            without += not first
-            for height in FACE_HEIGHTS if first else ():
-                shown = _with_face(picture, first[0].box[3], height)
-                found: dict[str, NDArray[np.float64] | None] = {}
-                for name, detector in detectors.items():
-                    begin = time.perf_counter()
-                    faces = look(detector, shown)
-                    clock.add(name, time.perf_counter() - begin)
-                    found[name] = np.asarray(faces[0].landmarks, np.float64) if faces else None
-                tally[height].append(found)
+            face = _labeled_face(labels) if labels is not None else None
+            face = face or _surest_face(detectors["large_faces_640", fp32.name], picture)
+            if face is None:
+                without += 1
+                continue
+            for height in FACE_HEIGHTS:
+                shown, wanted = _with_face(picture, face, height)
+                for kind in sides:
+                    answers = {}
+                    for column in (int8, fp32):
+                        begin = time.perf_counter()
+                        answers[column.name] = found_of(look(detectors[kind, column.name], shown))
+                        clock.add(column.name, time.perf_counter() - begin)
+                    tally[kind, height].append(_beside(answers[int8.name], answers[fp32.name], wanted))
     return {
-        "pictures": {"asked": len(pictures), "without_face": without},
-        **{str(height): _agreement(found, int8.name, fp32.name) for height, found in tally.items()},
+        kind: {
+            "pictures": {"asked": len(pictures), "without_face": without},
+            **{str(height): _agreement(tally[kind, height]) for height in FACE_HEIGHTS},
+        }
+        for kind in sides
     }
 
 
-def _agreement(found: Sequence[dict[str, NDArray[np.float64] | None]], int8: str, fp32: str) -> dict[str, Any]:
-    apart = []
-    for answers in found:
-        one, other = answers[int8], answers[fp32]
-        if one is not None and other is not None:
-            eyes = float(np.linalg.norm(other[1] - other[0]))
-            apart.append(float(np.linalg.norm(one - other, axis=1).mean()) / max(eyes, 1e-9))
+def _labeled_face(labels: Annotation) -> Annotation | None:
+    """Return the highest label whose five points are known."""
+    known = np.flatnonzero(~np.isnan(labels.points).any(axis=(1, 2)) & ~labels.ignored)
+    if not len(known):
+        return None
+    highest = known[labels.boxes[known, 3].argmax()]
+    return Annotation.of(labels.boxes[[highest]], labels.points[[highest]])
+
+
+def _surest_face(detector: FaceDetector, picture: Picture) -> Annotation | None:
+    found = found_of(look(detector, picture))
+    return Annotation.of(found.boxes[:1], found.points[:1]) if len(found.boxes) else None
+
+
+def _beside(int8: Found, fp32: Found, face: Annotation) -> tuple[PointError, PointError, float]:
+    """Return both answers' errors, and how far their points are apart; NaN where not both find the face."""
+    one, other = measure.point_errors([int8, fp32], [face, face])
+    if one.errors is None or other.errors is None:
+        return one, other, float("nan")
+    eyes = np.linalg.norm(face.points[0, 1] - face.points[0, 0])
+    distances = np.linalg.norm(int8.points[one.detection] - fp32.points[other.detection], axis=1)
+    return one, other, float(distances.mean() / max(float(eyes), 1e-9))
+
+
+def _agreement(faces: Sequence[tuple[PointError, PointError, float]]) -> dict[str, Any]:
+    apart = [distance for _, _, distance in faces if not np.isnan(distance)]
+    answers = {"int8": [one for one, _, _ in faces], "fp32": [other for _, other, _ in faces]}
+    errors = {
+        name: [float(answer.errors.mean()) for answer in of_model if answer.errors is not None]
+        for name, of_model in answers.items()
+    }
     return {
-        "faces": len(found),
-        "int8_found": sum(answers[int8] is not None for answers in found),
-        "fp32_found": sum(answers[fp32] is not None for answers in found),
+        "faces": len(faces),
+        **{f"{name}_found": len(known) for name, known in errors.items()},
+        **{f"{name}_error": float(np.mean(known)) if known else None for name, known in errors.items()},
+        "both_found": len(apart),
         "points": float(np.mean(apart)) if apart else None,
         "points_worst": max(apart) if apart else None,
     }
 
 
-def _with_face(picture: Picture, face: float, wanted: int) -> Picture:
-    factor = wanted / face
-    height, width = (max(1, round(length * factor)) for length in picture.shape[:2])
-    return resized(picture, width, height, Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC)
+def _with_face(picture: Picture, face: Annotation, wanted: int) -> tuple[Picture, Annotation]:
+    """Return the picture resized so that its face has a height, and the face there."""
+    factor = wanted / float(face.boxes[0, 3])
+    before = picture.shape[1::-1]
+    width, height = (max(1, round(length * factor)) for length in before)
+    shown = resized(picture, width, height, Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC)
+    scale = np.array([width / before[0], height / before[1]], np.float32)
+    return shown, Annotation.of(face.boxes * np.tile(scale, 2), face.points * scale)
 
 
 def _variants(picture: Picture) -> list[_Variant]:

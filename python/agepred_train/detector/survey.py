@@ -47,14 +47,18 @@ class Column:
 
     def describe(self) -> dict[str, Any]:
         """Return what identifies the column, JSON-ready; the points model is the one that is used."""
-        points_model = getattr(self.detector(), "points_model", None)
-        files = {"model": self.model, "points_model": points_model, "age_model": self.age_model}
+        files = {"model": self.model, "points_model": self.refiner(), "age_model": self.age_model}
         named = {
             key: {"file": str(path), "bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
             for key, path in files.items()
             if isinstance(path, Path)
         }
         return {**named, "min_score": self.min_score}
+
+    def refiner(self) -> Path | None:
+        """Return the points model that is used; None: no second look is taken."""
+        used = getattr(self.detector(), "points_model", None)
+        return used if isinstance(used, Path) else None
 
     def _settings(self, min_score: float | None) -> dict[str, Any]:
         """Only what is set: the rest is the model's own."""
