@@ -6,6 +6,8 @@
 namespace agepred::core {
 namespace {
 
+// How many times smaller the next look is, and up to how many times `largest` a face is noticed beside a small one.
+constexpr int step_back = 4;
 constexpr double wide_border = 0.3; // share of a side; faces cut off by the picture's border are found with it
 
 int round_up(int size) { return (size + FaceModel::alignment - 1) / FaceModel::alignment * FaceModel::alignment; }
@@ -114,11 +116,12 @@ void Detector::detect(const ImageView &image, Workspace &workspace) const {
     const float largest = face_model_.contract().largest;
     double scale = scale_for(image);
     look(image, {scale, 0.0}, workspace);
-    double further = std::min(scale, static_cast<double>(std::max(1, settings_.max_side / 4)) / side);
-    while (misses_large(workspace.faces, scale)) {
+    const double second = static_cast<double>(std::max(1, settings_.max_side / step_back)) / side;
+    double further = overlooks_large(side, scale) ? scale / step_back : std::min(scale, second);
+    while (overlooks_large(side, scale) || misses_large(workspace.faces, scale)) {
         look_again(image, {further, wide_border}, scale, workspace);
         scale = further;
-        further /= 4;
+        further /= step_back;
         if (static_cast<float>(shrunk(side, scale)) <= largest) {
             break; // as large as the picture, a face is seen whole
         }
@@ -137,6 +140,10 @@ void Detector::detect(const ImageView &image, Workspace &workspace) const {
 
 // Whoever asks for doubtful faces, too, gets them; they neither call for another look nor hide what it finds.
 bool Detector::is_sure(const Face &face) const { return face.score >= face_model_.contract().min_score; }
+
+bool Detector::overlooks_large(int side, double scale) const {
+    return static_cast<float>(shrunk(side, scale)) > step_back * face_model_.contract().largest;
+}
 
 bool Detector::misses_large(const std::vector<Face> &faces, double scale) const {
     const auto large = static_cast<float>(face_model_.contract().largest / scale);
