@@ -6,6 +6,8 @@
 namespace agepred::core {
 namespace {
 
+// How many times smaller the next look is, and up to how many times `largest` a face is noticed beside a small one.
+constexpr int step_back = 4;
 constexpr double wide_border = 0.3; // share of a side; faces cut off by the picture's border are found with it
 
 int round_up(int size) { return (size + FaceModel::alignment - 1) / FaceModel::alignment * FaceModel::alignment; }
@@ -93,6 +95,8 @@ void map_to_picture(const ImageView &image, const Place &place, Face &face) {
     }
 }
 
+bool is_at_least(const Face &face, float side) { return std::max(face.width, face.height) >= side; }
+
 } // namespace
 
 Detector::Detector(const std::shared_ptr<const onnx::Runtime> &runtime, const DetectorSettings &settings,
@@ -108,28 +112,21 @@ Detector::Detector(const std::shared_ptr<const onnx::Runtime> &runtime, const De
 
 void Detector::detect(const ImageView &image, Workspace &workspace) const {
     workspace.times = {};
-    const double scale = scale_for(image);
+    const int side = std::max(image.width, image.height);
+    const float largest = face_model_.contract().largest;
+    double scale = scale_for(image);
     look(image, {scale, 0.0}, workspace);
-    std::vector<Face> &faces = workspace.faces;
-    const auto large = static_cast<float>(face_model_.contract().largest / scale);
-    const auto is_at_least = [](const Face &face, float side) { return std::max(face.width, face.height) >= side; };
-    // Whoever asks for doubtful faces, too, gets them; they neither call for a second look nor hide what it finds.
-    const float sure_score = face_model_.contract().min_score;
-    const auto is_sure = [sure_score](const Face &face) { return face.score >= sure_score; };
-    const auto is_large = [&](const Face &face) { return is_sure(face) && is_at_least(face, large); };
-    const bool saw_one = std::any_of(faces.begin(), faces.end(), is_sure);
-    if (!saw_one || std::any_of(faces.begin(), faces.end(), is_large)) {
-        workspace.fine.swap(faces);
-        const int far_side = std::max(1, settings_.max_side / 4);
-        look(image, {std::min(scale, static_cast<double>(far_side) / std::max(image.width, image.height)), wide_border},
-             workspace);
-        if (!workspace.fine.empty()) {
-            // From further away only the large ones are seen well.
-            std::erase_if(
-                faces, [&](const Face &face) { return !is_sure(face) || (saw_one && !is_at_least(face, large / 2)); });
+    const double second = static_cast<double>(std::max(1, settings_.max_side / step_back)) / side;
+    double further = overlooks_large(side, scale) ? scale / step_back : std::min(scale, second);
+    while (overlooks_large(side, scale) || misses_large(workspace.faces, scale)) {
+        look_again(image, {further, wide_border}, scale, workspace);
+        scale = further;
+        further /= step_back;
+        if (static_cast<float>(shrunk(side, scale)) <= largest) {
+            break; // as large as the picture, a face is seen whole
         }
-        add_uncovered(workspace.fine, faces);
     }
+    std::vector<Face> &faces = workspace.faces;
     std::sort(faces.begin(), faces.end(),
               [](const Face &a, const Face &b) { return a.width * a.height > b.width * b.height; });
     workspace.times.end(workspace.times.decode);
@@ -139,6 +136,35 @@ void Detector::detect(const ImageView &image, Workspace &workspace) const {
         }
     }
     workspace.times.end(workspace.times.refine);
+}
+
+// Whoever asks for doubtful faces, too, gets them; they neither call for another look nor hide what it finds.
+bool Detector::is_sure(const Face &face) const { return face.score >= face_model_.contract().min_score; }
+
+bool Detector::overlooks_large(int side, double scale) const {
+    return static_cast<float>(shrunk(side, scale)) > step_back * face_model_.contract().largest;
+}
+
+bool Detector::misses_large(const std::vector<Face> &faces, double scale) const {
+    const auto large = static_cast<float>(face_model_.contract().largest / scale);
+    const auto sure = [&](const Face &face) { return is_sure(face); };
+    return std::none_of(faces.begin(), faces.end(), sure) ||
+           std::any_of(faces.begin(), faces.end(),
+                       [&](const Face &face) { return is_sure(face) && is_at_least(face, large); });
+}
+
+void Detector::look_again(const ImageView &image, const Look &further, double scale, Workspace &workspace) const {
+    std::vector<Face> &faces = workspace.faces;
+    workspace.nearer.swap(faces);
+    look(image, further, workspace);
+    const std::vector<Face> &nearer = workspace.nearer;
+    if (!nearer.empty()) {
+        const bool saw_one = std::any_of(nearer.begin(), nearer.end(), [&](const Face &face) { return is_sure(face); });
+        // From further away only the large ones are seen well.
+        const float least = saw_one ? static_cast<float>(face_model_.contract().largest / scale) / 2 : 0;
+        std::erase_if(faces, [&](const Face &face) { return !is_sure(face) || !is_at_least(face, least); });
+    }
+    add_uncovered(nearer, faces);
 }
 
 double Detector::scale_for(const ImageView &image) const {

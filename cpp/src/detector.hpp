@@ -49,8 +49,8 @@ class Detector {
         std::vector<float> floats;
         std::vector<kernels::Span> columns;
         std::vector<float> row;
-        std::vector<Face> faces; // the answer of detect()
-        std::vector<Face> fine;  // what the first of two looks found
+        std::vector<Face> faces;  // the answer of detect()
+        std::vector<Face> nearer; // what the looks before the last found
         PointsModel::Workspace points;
         StageTimes times; // of the last call of detect()
     };
@@ -60,8 +60,9 @@ class Detector {
              const onnx::ModelSettings &model_settings);
 
     // Fills workspace.faces, in pixels of the picture, largest box first. Throws Error(INFERENCE_FAILED).
-    // Looks twice where the first look found nothing or a very large face: then also from further away, with a border
-    // around the picture.
+    // Looks again where the first look found nothing or a very large face, or was so close that it would not notice
+    // one: then also from further away, with a border around the picture, and so on, until a face as large as the
+    // picture is seen whole.
     void detect(const ImageView &image, Workspace &workspace) const;
 
   private:
@@ -73,6 +74,13 @@ class Detector {
     };
     [[nodiscard]] double scale_for(const ImageView &image) const;
     void look(const ImageView &image, const Look &look, Workspace &workspace) const;
+    // Adds to workspace.faces, the findings so far, what is seen from further away. scale: the last look's.
+    void look_again(const ImageView &image, const Look &further, double scale, Workspace &workspace) const;
+    // Whether a look at this scale may overlook a face as large as the picture. side: the picture's longer one.
+    [[nodiscard]] bool overlooks_large(int side, double scale) const;
+    // Whether the findings so far leave room for faces that are too large for a look at this scale.
+    [[nodiscard]] bool misses_large(const std::vector<Face> &faces, double scale) const;
+    [[nodiscard]] bool is_sure(const Face &face) const;
 
     FaceModel face_model_;
     std::optional<PointsModel> points_model_;

@@ -2,6 +2,8 @@
 
 A model whose cells read score and size from a pixel each: red is the score, green the size. The second look adds a
 border of 0.3 of each side, so that its cells read other pixels; a face can be shown to either look alone.
+
+With a large max_side the second look may not be far enough: then there are further ones.
 """
 
 from pathlib import Path
@@ -11,7 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from tiny_models import FACE_KEYS, PixelAt, face_model
 
-from agepred_edge import FaceDetector
+from agepred_edge import FaceDetector, _core
+from agepred_edge.pictures import PIXEL_FORMATS
+from agepred_edge.runtime import find_runtime
 
 STRIDE = 32
 SIDE = 96
@@ -122,6 +126,87 @@ def test_asking_for_doubtful_faces_changes_none_of_the_sure_ones(model: Path) ->
         looked += any(row in SECOND for row, *_ in usual)
     assert more > 30
     assert looked > 30
+
+
+WIDE = 512
+"""Side of a picture that is seen at 512 pixels, then with a border at 128 and 32; faces up to 64 are seen whole."""
+Block = tuple[int, int, int]
+AT_512, AT_128, AT_32 = (64, 64, 1), (104, 232, 4), (352, 352, 16)
+"""Row, column and side of what one of the looks reads and the others do not."""
+
+
+def wide_picture(*faces: tuple[Block, int, int]) -> Picture:
+    """Black, with blocks that say score and size."""
+    pixels = np.zeros((WIDE, WIDE, 3), np.uint8)
+    for (row, column, side), score, size in faces:
+        pixels[row : row + side, column : column + side] = (score, size, 0)
+    pixels[352, 352] = pixels[360:364, 360:364] = 0  # what others read of the largest block
+    return pixels
+
+
+def sides_and_looks(model: Path, pixels: Picture, max_side: int = 4 * WIDE) -> tuple[list[int], int]:
+    """The sides of the sure faces, largest first, and how often the model looked."""
+    faces = FaceDetector(model, points_model="none", max_side=max_side).detect(pixels, pixel_format="RGB")
+    timer = _core._StageTimer(str(model), "", find_runtime(), threads=1, max_side=max_side)
+    return [round(face.box[2]) for face in faces], timer.detect(pixels, PIXEL_FORMATS["RGB"][0])["looks"]
+
+
+@pytest.mark.parametrize(
+    ("side", "max_side", "looks"),
+    [
+        (512, 32, 2),
+        (512, 256, 2),
+        (512, 257, 2),
+        (512, 260, 3),
+        (512, 4096, 3),
+        (200, 256, 2),
+        (200, 260, 3),
+        (64, 4096, 2),
+    ],
+)
+def test_looks_go_on_until_a_face_as_large_as_the_picture_is_seen_whole(
+    model: Path, side: int, max_side: int, looks: int
+) -> None:
+    """The last side is at most 64; up to a max_side of four times that the second look is the last."""
+    assert sides_and_looks(model, wide_picture()[:side, :side], max_side) == ([], looks)
+
+
+@pytest.mark.parametrize(("place", "side", "looks"), [(AT_512, 32, 2), (AT_128, 128, 2), (AT_32, 512, 3)])
+def test_faces_of_any_size_are_found(model: Path, place: Block, side: int, looks: int) -> None:
+    """Those as large as the picture were once lost where max_side was large."""
+    assert sides_and_looks(model, wide_picture((place, SURE, SMALL))) == ([side], looks)
+    assert sides_and_looks(model, wide_picture((place, DOUBTFUL, SMALL))) == ([], 3)
+
+
+def test_a_small_face_does_not_end_the_search_at_a_look_that_overlooks_large_ones(model: Path) -> None:
+    """512 pixels are more than four times 64; 128 are not, and there a sure face is enough."""
+    small, larger, largest = ((place, SURE, SMALL) for place in (AT_512, AT_128, AT_32))
+    assert sides_and_looks(model, wide_picture(small, larger)) == ([128, 32], 2)
+    assert sides_and_looks(model, wide_picture(small, largest)) == ([32], 2)
+    assert sides_and_looks(model, wide_picture(larger, largest)) == ([128], 2)
+
+
+def test_a_face_too_large_for_a_look_calls_for_the_next(model: Path) -> None:
+    """It is of 87 pixels in the second look."""
+    large, largest = (AT_128, SURE, LARGE), (AT_32, SURE, SMALL)
+    assert sides_and_looks(model, wide_picture(large)) == ([348], 3)
+    assert sides_and_looks(model, wide_picture((AT_512, SURE, SMALL), large, largest))[1] == 3
+    assert sides_and_looks(model, wide_picture(large, largest)) == ([512, 348], 3)
+
+
+def test_asking_for_doubtful_faces_changes_no_sure_one_of_any_look(model: Path) -> None:
+    usual, low = (FaceDetector(model, points_model="none", max_side=4096, min_score=least) for least in (None, LOW))
+    rng = np.random.default_rng(5)
+    more = 0
+    for _ in range(100):
+        pixels = wide_picture(
+            *((place, rng.choice([0, DOUBTFUL, SURE]), rng.choice([SMALL, LARGE])) for place in (AT_512, AT_128, AT_32))
+        )
+        faces = low.detect(pixels, pixel_format="RGB")
+        sure_boxes = [face.box for face in faces if face.score >= 0.7]
+        assert sure_boxes == [face.box for face in usual.detect(pixels, pixel_format="RGB")]
+        more += len(faces) > len(sure_boxes)
+    assert more > 20
 
 
 @pytest.mark.parametrize("factor", [1.0, 2.5])
