@@ -19,7 +19,8 @@ from agepred_train.refiner.network import PointsNetwork, crop_points
 from agepred_train.refiner.train import load_trained_refiner
 
 OUTPUT = "points"
-PASSES = 2
+PASSES = 1
+"""Looks of the refiner at each face. A second one steadies the points further, and takes as long as the first."""
 
 _TOLERANCE = 1e-4  # of the crop's side
 
@@ -52,7 +53,6 @@ def export_refiner(run: Path, out: Path, *, version: str, detector: str) -> Path
         **common_keys("points", version, record),
         "agepred.crop.points": ";".join(f"{x:.5f},{y:.5f}" for x, y in crop_points(eyes)),
         "agepred.crop.detector": detector,
-        # A face that the detector takes for upright is turned upright by the first look and placed by the second.
         "agepred.points.passes": str(PASSES),
     }
     helper.set_model_props(model, keys)
