@@ -93,8 +93,7 @@ def build_detector_graph(network: FaceNetwork) -> onnx.ModelProto:
     writer.constants.append(parts)
     outputs = []
     for stride, branch, head, merged in zip(STRIDES, trunk.branches, network.heads, maps, strict=True):
-        assert isinstance(head, nn.Conv2d)
-        prediction = writer.conv(head, writer.sequence(branch, merged))
+        prediction = writer.sequence(head, writer.sequence(branch, merged))
         names = [f"score_{stride}", f"box_{stride}", f"points_{stride}"]
         logit = f"logit_{stride}"
         writer.nodes.append(

@@ -95,7 +95,10 @@ class FaceNetwork(nn.Module):
             Unit(body, body, stride=2),
         )
         self.trunk = Trunk(widths.body)
-        self.heads = nn.ModuleList([nn.Conv2d(widths.body, 15, 1) for _ in STRIDES])
+        # The second convolution lets a cell's prediction see its neighbors'.
+        self.heads = nn.ModuleList(
+            [nn.Sequential(nn.Conv2d(widths.body, 15, 1), nn.Conv2d(15, 15, 3, 1, 1, groups=15)) for _ in STRIDES]
+        )
         self._initialize()
 
     def forward(self, pixels: Tensor) -> list[Tensor]:
@@ -122,14 +125,18 @@ class FaceNetwork(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
         for head in self.heads:
-            assert isinstance(head, nn.Conv2d)
-            assert head.bias is not None
-            nn.init.normal_(head.weight, 0.0, 0.01)
+            assert isinstance(head, nn.Sequential)
+            first, last = head
+            assert isinstance(first, nn.Conv2d)
+            assert isinstance(last, nn.Conv2d)
+            assert last.bias is not None
+            nn.init.normal_(first.weight, 0.0, 0.01)
+            nn.init.dirac_(last.weight, groups=last.groups)
             with torch.no_grad():
-                head.bias[SCORE] = _FIRST_SCORE
-                head.bias[1:3] = 0.5  # a face's center lies within its cell on average
-                head.bias[3:5] = 1.0  # a face is a few strides large
-                head.bias[POINTS] = 0.5
+                last.bias[SCORE] = _FIRST_SCORE
+                last.bias[1:3] = 0.5  # a face's center lies within its cell on average
+                last.bias[3:5] = 1.0  # a face is a few strides large
+                last.bias[POINTS] = 0.5
 
 
 def _convolution(inputs: int, outputs: int, *, stride: int = 1) -> tuple[nn.Module, ...]:

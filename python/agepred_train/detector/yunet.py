@@ -143,14 +143,11 @@ def start_from(network: FaceNetwork, teacher: YuNet, pixels: Tensor) -> None:
         network.stem[place].load_state_dict(unit.state_dict())
     network.trunk.load_state_dict(teacher.trunk.state_dict())
     for number, head in enumerate(network.heads):
-        assert isinstance(head, nn.Conv2d)
-        assert head.bias is not None
-        cls, box, obj, points = (_as_pointwise(teacher.heads[kind * len(STRIDES) + number]) for kind in range(4))
-        # The teacher's score is the geometric mean of two; near enough, the sigmoid of the logits' mean.
-        score = tuple((one + other) / 2 for one, other in zip(cls, obj, strict=True))
-        for channels, (weight, bias) in ((SCORE, score), (BOX, box), (POINTS, points)):
-            head.weight[channels] = weight
-            head.bias[channels] = bias
+        cls, box, obj, points = (teacher.heads[kind * len(STRIDES) + number] for kind in range(4))
+        parts = ((SCORE, _mean_of_two(cls, obj)), (BOX, box.state_dict()), (POINTS, points.state_dict()))
+        for channels, part in parts:
+            for name, values in head.state_dict().items():
+                values[channels] = part[name]
     normalizations = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     handles = [module.register_forward_pre_hook(_measure) for module in normalizations]
     training = network.training
@@ -192,12 +189,21 @@ def _measure(normalization: nn.Module, inputs: tuple[Tensor]) -> None:
     normalization.bias.add_(mean)
 
 
-def _as_pointwise(head: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return weights and bias of one 1 x 1 convolution that answers as the head does where its input is even."""
-    pointwise, depthwise = head.children()
-    assert isinstance(pointwise, nn.Conv2d)
-    assert isinstance(depthwise, nn.Conv2d)
-    assert pointwise.bias is not None
-    assert depthwise.bias is not None
-    gain = depthwise.weight.sum(dim=(1, 2, 3))
-    return pointwise.weight * gain[:, None, None, None], pointwise.bias * gain + depthwise.bias
+def _mean_of_two(one: nn.Module, other: nn.Module) -> dict[str, Tensor]:
+    """Return the weights of the pair of convolutions that comes nearest to the mean of two such pairs' answers.
+
+    The teacher's score is the geometric mean of two; near enough, the sigmoid of the logits' mean.
+    """
+    kernel, bias = torch.zeros(_BODY, 9), torch.zeros(1)
+    for state in (one.state_dict(), other.state_dict()):
+        pointwise, depthwise = state["0.weight"].flatten(), state["1.weight"].flatten()
+        kernel += torch.outer(pointwise, depthwise) / 2
+        bias += (state["0.bias"] * depthwise.sum() + state["1.bias"]) / 2
+    left, strength, right = torch.linalg.svd(kernel, full_matrices=False)
+    root = strength[0].sqrt()
+    return {
+        "0.weight": (left[:, 0] * root).reshape(1, _BODY, 1, 1),
+        "0.bias": torch.zeros(1),
+        "1.weight": (right[0] * root).reshape(1, 1, 3, 3),
+        "1.bias": bias,
+    }
