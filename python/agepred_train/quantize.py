@@ -341,6 +341,7 @@ def _join_columns(graph: onnx.GraphProto, pixels: str, convolution: onnx.NodePro
     for name, numbers in replaced.items():
         constants[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(numbers), name))
     _set_attributes(convolution, kernel_shape=[rows, 2], strides=[2, 1], pads=[1, 1, 1, 0])
+    del graph.value_info[:]  # the shapes that the tensors had
     quantizer = next(node for node in graph.node if convolution.output[0] in node.input)
     while quantizer.op_type != "QuantizeLinear":
         quantizer = next(node for node in graph.node if quantizer.output[0] in node.input)
