@@ -34,7 +34,7 @@ def run(tmp_path_factory):
         for start in range(0, 64, 16):
             network(torch.from_numpy(crops(16, SIDE, start)))
         for head in network.heads:
-            head.weight.mul_(20)
+            head[0].weight.mul_(20)
     state = {f"network.{name}": value for name, value in network.state_dict().items()}
     hyper_parameters = {"recipe": dataclasses.asdict(recipe)}
     torch.save({"state_dict": state, "hyper_parameters": hyper_parameters}, folder / "best.ckpt")
@@ -99,7 +99,7 @@ def test_all_layers_are_integers_and_none_can_saturate(int8):
     constants = {constant.name: constant for constant in model.graph.initializer}
     makers = {name: node for node in model.graph.node for name in node.output}
     convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
-    assert len(convolutions) == 3 + 2 * 15 + 3
+    assert len(convolutions) == 3 + 2 * 15 + 2 * 3
     for node in convolutions:
         quantized = constants[makers[node.input[1]].input[0]]
         assert quantized.data_type == TensorProto.INT8

@@ -22,6 +22,9 @@ from agepred_train.quantize import Quantization, quantize_graph
 # Of a score. What lies below is no face, whatever its box says.
 _POSSIBLE = 0.02
 
+_WIDTH = 16
+"""Channels of a prediction in the file: the 15 that mean something, and a spare one."""
+
 KINDS = (("score", 1), ("box", 4), ("points", 10))
 """Outputs of each stride and their channels."""
 SMALLEST, LARGEST = 12, 160
@@ -89,15 +92,22 @@ def build_detector_graph(network: FaceNetwork) -> onnx.ModelProto:
     for finer in (1, 0):
         merged = writer.add_enlarged(maps[finer], maps[finer + 1], body)
         maps[finer] = writer.sequence(trunk.merges[finer], merged)
-    parts = numpy_helper.from_array(np.array([count for _, count in KINDS], np.int64), "parts")
+    counts = [count for _, count in KINDS]
+    parts = numpy_helper.from_array(np.array([*counts, _WIDTH - sum(counts)], np.int64), "parts")
     writer.constants.append(parts)
     outputs = []
     for stride, branch, head, merged in zip(STRIDES, trunk.branches, network.heads, maps, strict=True):
-        prediction = writer.sequence(head, writer.sequence(branch, merged))
+        prediction = writer.sequence(_widened(head), writer.sequence(branch, merged))
         names = [f"score_{stride}", f"box_{stride}", f"points_{stride}"]
         logit = f"logit_{stride}"
         writer.nodes.append(
-            helper.make_node("Split", [prediction, parts.name], [logit, *names[1:]], name=f"split_{stride}", axis=1)
+            helper.make_node(
+                "Split",
+                [prediction, parts.name],
+                [logit, *names[1:], f"spare_{stride}"],
+                name=f"split_{stride}",
+                axis=1,
+            )
         )
         writer.node("Sigmoid", [logit], output=names[0])
         outputs += [
@@ -105,6 +115,20 @@ def build_detector_graph(network: FaceNetwork) -> onnx.ModelProto:
             for name, (_, count) in zip(names, KINDS, strict=True)
         ]
     return writer.model("face", [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, [1, 3, "H", "W"])], outputs)
+
+
+def _widened(head: nn.Module) -> nn.Sequential:
+    """Return a head with a spare channel of zeros: sixteen go through a depthwise convolution sooner than fifteen."""
+    pointwise, depthwise = head.children()
+    assert isinstance(pointwise, nn.Conv2d)
+    assert isinstance(depthwise, nn.Conv2d)
+    wide = nn.Sequential(nn.Conv2d(pointwise.in_channels, _WIDTH, 1), nn.Conv2d(_WIDTH, _WIDTH, 3, 1, 1, groups=_WIDTH))
+    with torch.no_grad():
+        for name, values in wide.state_dict().items():
+            known = head.state_dict()[name]
+            values.zero_()
+            values[: len(known)] = known
+    return wide
 
 
 def quantize_detector(fp32: Path, out: Path, scenes: Pictures, config: Quantization) -> Path:
@@ -130,7 +154,9 @@ def _reaches_at_faces(model: onnx.ModelProto, scenes: Pictures) -> dict[str, flo
     for scene in scenes:
         answers = iter(session.run(None, {INPUT: scene[None]}))
         for tensor in tensors:
-            cells = np.concatenate([next(answers) for _ in KINDS], axis=1)[0].reshape(15, -1)
+            cells = np.concatenate([next(answers) for _ in KINDS], axis=1)[0].reshape(
+                sum(count for _, count in KINDS), -1
+            )
             possible = cells[0] >= _POSSIBLE
             score = np.clip(cells[0], 1e-6, 1 - 1e-6)  # a very sure sigmoid is 1 to the last bit
             cells[0] = np.log(score / (1 - score))
