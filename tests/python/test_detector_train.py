@@ -14,7 +14,14 @@ from agepred_train.archive import DataError
 from agepred_train.detector import recipe as recipes
 from agepred_train.detector.recipe import DetectorRecipe
 from agepred_train.detector.scenes import ComposedScenes, EpochSampler, TrainingSet, backgrounds, collate
-from agepred_train.detector.train import DetectorTask, detect, load_trained_detector, to_input, train_detector
+from agepred_train.detector.train import (
+    DetectorTask,
+    ValidationScenes,
+    detect,
+    load_trained_detector,
+    to_input,
+    train_detector,
+)
 from agepred_train.overrides import from_dict
 from agepred_train.refiner.recipe import RECIPES as REFINER_RECIPES
 from agepred_train.resume import ResumeError
@@ -238,3 +245,19 @@ def test_help_lists_the_recipes(command, names):
 def test_recipes_that_make_no_sense_are_refused(changes, words):
     with pytest.raises(ValueError, match=words):
         dataclasses.replace(SMOKE, **changes)
+
+
+def test_scenes_come_a_second_time_at_half_size(sets):
+    data, _ = sets
+    once, twice = ValidationScenes(data), ValidationScenes(data, halved=True)
+    assert len(twice) == 2 * len(once)
+    for index, (pixels, faces) in enumerate(once):
+        assert torch.equal(twice[index][0], pixels)
+        halved, smaller = twice[len(once) + index]
+        stored = once.pictures[index].stored.read_picture()
+        height, width = (side // 2 for side in stored.shape[:2])
+        assert stored.shape[:2] == (2 * height, 2 * width)
+        expected = stored.reshape(height, 2, width, 2, 3).mean(axis=(1, 3))
+        found = halved[0, :, :height, :width].permute(1, 2, 0).numpy()
+        np.testing.assert_allclose(found, expected, atol=1)
+        np.testing.assert_allclose(smaller.boxes, faces.boxes / 2)

@@ -13,7 +13,7 @@ from tiny_faces import make_sets
 from agepred_train.archive import DataError
 from agepred_train.detector import recipe as recipes
 from agepred_train.detector.network import STRIDES, FaceNetwork, Widths
-from agepred_train.detector.train import DetectorTask, imitation_loss, load_trained_detector, train_detector
+from agepred_train.detector.train import DetectorTask, load_trained_detector, train_detector
 from agepred_train.detector.yunet import YuNet, start_from
 
 KINDS = {"cls": 1, "bbox": 4, "obj": 1, "kps": 10}
@@ -105,10 +105,25 @@ def test_boxes_and_points_are_the_teachers_and_scores_nearly(yunet):
             assert torch.corrcoef(both)[0, 1] > 0.9
 
 
-def test_a_perfect_pupil_loses_nothing_and_a_silent_one_everything():
-    wanted = [torch.rand(2, 8, 4, 4), torch.rand(2, 8, 2, 2) * 100]
-    assert imitation_loss(wanted, wanted) == 0
-    assert imitation_loss([torch.zeros_like(one) for one in wanted], wanted).item() == pytest.approx(1)
+def test_one_score_is_the_mean_of_two(yunet):
+    teacher, pixels = YuNet.load(yunet), scenes(2, 96, 64)
+    found = answers(teacher, pixels)
+    with torch.no_grad():
+        predictions = teacher.predict(maps_of(teacher, pixels))
+    for stride, prediction in zip(STRIDES, predictions, strict=True):
+        cls, box, obj, points = (found[f"{kind}_{stride}"] for kind in KINDS)
+        mean = (cls.sigmoid() * obj.sigmoid()).sqrt()
+        torch.testing.assert_close(prediction[:, :1].sigmoid(), mean, atol=1e-6, rtol=1e-5)
+        assert torch.equal(prediction[:, 1:], torch.cat([box, points], dim=1))
+
+
+def test_the_surest_score_is_a_number():
+    certain = YuNet().eval()
+    with torch.no_grad():
+        for head in certain.heads:
+            head[1].bias.fill_(100.0)
+            predictions = certain.predict([torch.zeros(1, 64, 2, 2)] * len(STRIDES))
+    assert all(prediction.isfinite().all() for prediction in predictions)
 
 
 def test_what_is_not_the_teacher_is_refused(yunet, tmp_path):

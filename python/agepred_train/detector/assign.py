@@ -134,7 +134,7 @@ def detection_loss(
     score = (plain * hardness * weight).sum() / count
 
     expected = targets.boxes[rows, faces]
-    box = (_distance_loss(predictions.boxes[rows, columns], expected) * share).sum() / count
+    box = (distance_loss(predictions.boxes[rows, columns], expected) * share).sum() / count
 
     side = (expected[:, 2:] - expected[:, :2]).prod(dim=1).clamp(min=1.0).sqrt()
     points = targets.points[rows, faces]
@@ -159,7 +159,7 @@ def _overlaps(faces: Tensor, boxes: Tensor) -> Tensor:
     return common / (areas - common).clamp(min=1e-6)
 
 
-def _distance_loss(boxes: Tensor, expected: Tensor) -> Tensor:
+def distance_loss(boxes: Tensor, expected: Tensor) -> Tensor:
     """Return 1 - DIoU of pairs of boxes [n, 4] (Zheng et al. 2020, "Distance-IoU Loss")."""
     low, high = torch.maximum(boxes[:, :2], expected[:, :2]), torch.minimum(boxes[:, 2:], expected[:, 2:])
     common = (high - low).clamp(min=0).prod(dim=1)

@@ -19,8 +19,10 @@ class DetectorRecipe(SteppedRecipe):
     """Channels of everything from an eighth of the resolution on, a multiple of 8; a teacher has 64."""
     imitation_steps: int = 1500
     """With a teacher: first steps, in which only the first layers learn, and only its features; at least 0."""
-    teacher_weight: float = 2.0
-    """With a teacher: weight of its features after that, falling to 0 at the run's end; at least 0."""
+    features_weight: float = 2.0
+    """With a teacher: weight of its features, at least 0."""
+    answers_weight: float = 1.0
+    """With a teacher: weight of its scores and boxes once all layers learn, at least 0."""
     steps: int = 9000
     epoch_steps: int = 500
     batch_size: int = 16
@@ -65,7 +67,8 @@ _LIMITS = (
     ("stem", 8, 256),
     ("body", 8, 256),
     ("imitation_steps", 0, UNBOUNDED),
-    ("teacher_weight", 0, UNBOUNDED),
+    ("features_weight", 0, UNBOUNDED),
+    ("answers_weight", 0, UNBOUNDED),
     ("score_weight", 0, UNBOUNDED),
     ("box_weight", 0, UNBOUNDED),
     ("points_weight", 0, UNBOUNDED),

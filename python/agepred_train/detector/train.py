@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import lightning
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
 from agepred_train.archive import DataError
 from agepred_train.detector.annotations import AnnotatedPicture, Annotation, read_packed
 from agepred_train.detector.assign import LossWeights, Targets, assign, detection_loss
+from agepred_train.detector.imitate import answers_loss, imitation_loss
 from agepred_train.detector.boxes import greedy_groups
 from agepred_train.detector.compose import PADDING
 from agepred_train.detector.label import SCENES
@@ -43,7 +44,7 @@ class DetectorRun:
     folder: Path
     """Holds start.json, best.ckpt, last.ckpt, metrics.jsonl and record.json."""
     val_ap: float
-    """Best average precision at an overlap of 0.5 on the labeled faces of `val`, 0 to 1."""
+    """Best average precision at an overlap of 0.5 on the labeled faces of `val`, at two sizes, 0 to 1."""
 
 
 class DetectorTask(lightning.LightningModule):
@@ -80,17 +81,21 @@ class DetectorTask(lightning.LightningModule):
         pixels, targets = batch
         features = self.network.first_features(pixels)
         maps = self.network.trunk(features)
+        cells = Cells.of(pixels.shape[2], pixels.shape[3], pixels.device)
+        predictions = Predictions.of(self.network.predict(maps), cells)
         parts = {}
         (teacher,) = self._teacher
-        share = 1.0 if self._imitating() else self.recipe.teacher_weight * (1 - self._progress())
-        if teacher is not None and share > 0:
+        if teacher is not None:
             with torch.no_grad():
                 wanted = teacher.first_features(pixels)
                 wanted_maps = teacher.trunk(wanted)
-            parts["teacher"] = share * imitation_loss([features, *maps], [wanted, *wanted_maps])
+                answers = Predictions.of(teacher.predict(wanted_maps), cells)
+            parts["features"] = self.recipe.features_weight * imitation_loss(
+                [features, *maps], [wanted, *wanted_maps]
+            )
+            if not self._imitating():
+                parts["answers"] = self.recipe.answers_weight * answers_loss(predictions, answers)
         if not self._imitating():
-            cells = Cells.of(pixels.shape[2], pixels.shape[3], pixels.device)
-            predictions = Predictions.of(self.network.predict(maps), cells)
             assignment = assign(predictions, targets, cells)
             parts |= detection_loss(predictions, targets, assignment, self._weights)
         loss: Tensor = sum(parts.values(), torch.zeros((), device=pixels.device))
@@ -98,9 +103,6 @@ class DetectorTask(lightning.LightningModule):
         for name, value in {"train_loss": loss, **{f"train_{part}": value for part, value in parts.items()}}.items():
             self.log(name, value.detach(), on_step=False, on_epoch=True, batch_size=len(pixels))
         return loss
-
-    def _progress(self) -> float:
-        return self.global_step / (self.recipe.epochs * self.recipe.epoch_steps)
 
     def _imitating(self) -> bool:
         return self._teacher[0] is not None and self.global_step < self.recipe.imitation_steps
@@ -130,15 +132,6 @@ class DetectorTask(lightning.LightningModule):
             warmup_steps=self.recipe.warmup_steps,
             total_steps=self.recipe.epochs * self.recipe.epoch_steps,
         )
-
-
-def imitation_loss(features: list[Tensor], wanted: list[Tensor]) -> Tensor:
-    """Return the mean square error of maps of features, each in shares of the wanted map's own mean square."""
-    errors = [
-        functional.mse_loss(own, target) / target.square().mean().clamp(min=1e-6)
-        for own, target in zip(features, wanted, strict=True)
-    ]
-    return torch.stack(errors).mean()
 
 
 def make_network(recipe: DetectorRecipe) -> FaceNetwork:
@@ -209,7 +202,7 @@ def train_detector(
     elif yunet is not None:
         refuse_unlike(task.network)
     training = TrainingSet.load(data, labels, max_pictures=recipe.max_pictures)
-    val = ValidationScenes(data, recipe.max_pictures)
+    val = ValidationScenes(data, recipe.max_pictures, halved=True)
     start = {
         "format": 1,
         "recipe": to_dict(recipe),
@@ -230,10 +223,10 @@ def train_detector(
         ema_decay=recipe.ema_decay,
         monitor="val_ap",
         mode="max",
-        figures=("train_loss", "train_teacher", "train_score", "train_box", "train_points", "val_ap"),
+        figures=("train_loss", "train_features", "train_answers", "train_score", "train_box", "train_points", "val_ap"),
         last=last,
     )
-    write_json(out / RECORD, {**start, "versions": versions(), "best": {"val_ap": val_ap, "val_pictures": len(val)}})
+    write_json(out / RECORD, {**start, "versions": versions(), "best": {"val_ap": val_ap, "val_pictures": len(val.pictures)}})
     return DetectorRun(folder=out, val_ap=val_ap)
 
 
@@ -254,22 +247,33 @@ def load_trained_detector(run: Path) -> tuple[FaceNetwork, DetectorRecipe]:
 
 
 class ValidationScenes(Dataset[tuple[Tensor, Annotation]]):
-    """The scenes of `val` as packed, padded to multiples of 32; the first `limit`, 0 means all."""
+    """The scenes of `val` as packed, padded to multiples of 32; the first `limit`, 0 means all.
 
-    def __init__(self, data: Path, limit: int = 0) -> None:
+    With `halved` come the same scenes once more, half as large: the small faces are the hard ones.
+    """
+
+    def __init__(self, data: Path, limit: int = 0, *, halved: bool = False) -> None:
         labeled = read_packed(data / f"{SCENES}.tar", data / f"{SCENES}.csv")
-        self._pictures: Sequence[AnnotatedPicture] = labeled.part("val")[: limit or None]
-        if not self._pictures:
+        self.pictures: Sequence[AnnotatedPicture] = labeled.part("val")[: limit or None]
+        if not self.pictures:
             raise DataError(f"{data / SCENES}.csv: no picture belongs to the split `val`")
+        self._sizes = 2 if halved else 1
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
-        return len(self._pictures)
+        """Return the number of pictures, each size counted."""
+        return len(self.pictures) * self._sizes
 
     def __getitem__(self, index: int) -> tuple[Tensor, Annotation]:
         """Return a picture as the network's input, and its labels."""
-        picture = self._pictures[index]
-        return to_input(picture.stored.read_picture()), picture.faces
+        halved, place = divmod(index, len(self.pictures))
+        picture = self.pictures[place]
+        pixels, faces = picture.stored.read_picture(), picture.faces
+        if halved:
+            height, width = (max(1, side // 2) for side in pixels.shape[:2])
+            scale = np.array([width / pixels.shape[1], height / pixels.shape[0]], np.float32)
+            pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+            faces = Annotation.of(faces.boxes * np.tile(scale, 2), faces.points * scale, faces.ignored)
+        return to_input(pixels), faces
 
     def __iter__(self) -> Iterator[tuple[Tensor, Annotation]]:
         """Yield all pictures in order."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
+from torch.nn import functional
 
 from agepred_train.archive import DataError
 from agepred_train.detector.network import BOX, POINTS, SCORE, STRIDES, FaceNetwork, Trunk, Unit
@@ -84,6 +85,16 @@ class YuNet(nn.Module):
         """Return what the trunk works on, [N, 64, H / 8, W / 8], of pixels [N, 3, H, W], RGB, 0 to 255."""
         features: Tensor = self.stem(pixels.flip(1).float())  # trained on blue first
         return features
+
+    def predict(self, maps: list[Tensor]) -> list[Tensor]:
+        """Return predictions from the trunk's maps, in our network's channels: its two scores' geometric mean is one."""
+        predictions = []
+        for number, features in enumerate(maps):
+            cls, box, obj, points = (self.heads[kind * len(STRIDES) + number](features) for kind in range(4))
+            score = (functional.logsigmoid(cls) + functional.logsigmoid(obj)) / 2
+            logit = score - torch.log(-torch.expm1(score.clamp(max=-1e-6)))
+            predictions.append(torch.cat([logit, box, points], dim=1))
+        return predictions
 
     def _convolutions(self) -> "list[tuple[nn.Conv2d, nn.BatchNorm2d | None]]":
         """Return the convolutions in the order of the file, each with the normalization that follows it."""
