@@ -166,7 +166,7 @@ def _is_installed(module: str) -> bool:
 
 def _write_fixed(model: Path, folder: Path, side: int) -> Path:
     """Writes the model for pictures [1, 3, side, side], what that makes constant computed, and returns its path."""
-    import onnxruntime  # noqa: PLC0415 - slow to import
+    import onnxruntime  # type: ignore[import-untyped]  # noqa: PLC0415 - slow to import
 
     names = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).get_inputs()[0].shape
     copy = folder / model.name

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from PIL import Image
 from tiny_models import WiderThan, face_model, points_model
@@ -124,6 +125,16 @@ def test_opencv_takes_part_where_it_can(yunet, hopper_path, capsys):
     assert result["versions"]["opencv"]
     crowded = [part for part in result["stages"] if part["picture"] == "16 faces"]
     assert all(part["faces"] == 16 for part in crowded)
+
+
+def test_opencv_gets_a_copy_for_one_size_with_the_same_answers(yunet, tmp_path):
+    copy = bench_face_engines._write_fixed(yunet, tmp_path, 96)
+    original, fixed = (onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]) for path in (yunet, copy))
+    assert fixed.get_inputs()[0].shape == [1, 3, 96, 96]
+    assert all(isinstance(length, int) for output in fixed.get_outputs() for length in output.shape)
+    pixels = {"input": np.random.default_rng(1).integers(0, 256, (1, 3, 96, 96)).astype(np.float32)}
+    for one, other in zip(original.run(None, pixels), fixed.run(None, pixels), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
 
 
 def test_says_why_opencv_is_left_out(yunet, hopper_path, capsys, monkeypatch):

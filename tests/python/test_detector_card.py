@@ -243,7 +243,8 @@ def test_training_is_the_records(metrics):
     refiner["best"] |= {"val_crops": 340, "val_error": 0.0567}
     text = section(write_detector_card(metrics), "Training")
     for words in (
-        "recipe `some_faces`, 12,345 steps of 77 composed scenes of 224 pixels", "181 scenes of `val` (AP 0.654)",
+        "recipe `some_faces`, 12,345 steps of 77 composed scenes of 224 pixels",
+        "181 scenes of `val`, as they are and at half size (AP 0.654)",
         "recipe `some_points`, 6,789 steps of 55 crops of 80 pixels", "340 crops of `val` (mean error 5.7%)",
     ):  # fmt: skip
         assert words in text

@@ -213,8 +213,8 @@ def _training(records: dict[str, Any]) -> tuple[str, ...]:
     best, nearest = detector["best"], refiner["best"]
     return (
         f"The detector: recipe `{seen['name']}`, {seen['steps']:,} steps of {seen['batch_size']} composed scenes of "
-        f"{seen['side']} pixels{_start(detector)}; the best epoch was chosen on {best['val_pictures']} scenes of `val` "
-        f"(AP {best['val_ap']:.3f}).",
+        f"{seen['side']} pixels{_start(detector)}; the best epoch was chosen on {best['val_pictures']} scenes of "
+        f"`val`, as they are and at half size (AP {best['val_ap']:.3f}).",
         f"The refiner: recipe `{looked['name']}`, {looked['steps']:,} steps of {looked['batch_size']} crops of "
         f"{looked['crop_side']} pixels{_start(refiner)}; chosen on {nearest['val_crops']} crops of `val` (mean error "
         f"{nearest['val_error']:.1%}).",

@@ -17,16 +17,16 @@ class DetectorRecipe(SteppedRecipe):
     """Channels of the first convolutions, a multiple of 8; a teacher has 16."""
     body: int = 64
     """Channels of everything from an eighth of the resolution on, a multiple of 8; a teacher has 64."""
-    imitation_steps: int = 1500
+    imitation_steps: int = 500
     """With a teacher: first steps, in which only the first layers learn, and only its features; at least 0."""
     features_weight: float = 2.0
     """With a teacher: weight of its features, at least 0."""
     answers_weight: float = 1.0
     """With a teacher: weight of its scores and boxes once all layers learn, at least 0."""
-    steps: int = 9000
+    steps: int = 8500
     epoch_steps: int = 500
     batch_size: int = 16
-    learning_rate: float = 1e-3
+    learning_rate: float = 6e-4
     warmup_steps: int = 100
     score_weight: float = 2.5
     """Weight of the scores' loss, at least 0."""
@@ -40,7 +40,7 @@ class DetectorRecipe(SteppedRecipe):
     """Share of scenes that are grids of faces, 0 to 1."""
     empty: float = 0.1
     """Share of scenes without a face, 0 to 1."""
-    smallest: float = 8.0
+    smallest: float = 7.0
     """Shortest side of the faces that crops of scenes are made for, in pixels, at least 6."""
     largest: float = 250.0
     """Longest, in pixels, above `smallest`."""

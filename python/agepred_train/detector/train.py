@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from agepred_train.archive import DataError
 from agepred_train.detector.annotations import AnnotatedPicture, Annotation, read_packed
 from agepred_train.detector.assign import LossWeights, Targets, assign, detection_loss
-from agepred_train.detector.imitate import answers_loss, imitation_loss
 from agepred_train.detector.boxes import greedy_groups
 from agepred_train.detector.compose import PADDING
+from agepred_train.detector.imitate import answers_loss, imitation_loss
 from agepred_train.detector.label import SCENES
 from agepred_train.detector.measure import Found, precision_recall
 from agepred_train.detector.network import Cells, FaceNetwork, Predictions, Widths
@@ -90,9 +90,7 @@ class DetectorTask(lightning.LightningModule):
                 wanted = teacher.first_features(pixels)
                 wanted_maps = teacher.trunk(wanted)
                 answers = Predictions.of(teacher.predict(wanted_maps), cells)
-            parts["features"] = self.recipe.features_weight * imitation_loss(
-                [features, *maps], [wanted, *wanted_maps]
-            )
+            parts["features"] = self.recipe.features_weight * imitation_loss([features, *maps], [wanted, *wanted_maps])
             if not self._imitating():
                 parts["answers"] = self.recipe.answers_weight * answers_loss(predictions, answers)
         if not self._imitating():
@@ -226,7 +224,9 @@ def train_detector(
         figures=("train_loss", "train_features", "train_answers", "train_score", "train_box", "train_points", "val_ap"),
         last=last,
     )
-    write_json(out / RECORD, {**start, "versions": versions(), "best": {"val_ap": val_ap, "val_pictures": len(val.pictures)}})
+    write_json(
+        out / RECORD, {**start, "versions": versions(), "best": {"val_ap": val_ap, "val_pictures": len(val.pictures)}}
+    )
     return DetectorRun(folder=out, val_ap=val_ap)
 
 
@@ -271,7 +271,7 @@ class ValidationScenes(Dataset[tuple[Tensor, Annotation]]):
         if halved:
             height, width = (max(1, side // 2) for side in pixels.shape[:2])
             scale = np.array([width / pixels.shape[1], height / pixels.shape[0]], np.float32)
-            pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+            pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
             faces = Annotation.of(faces.boxes * np.tile(scale, 2), faces.points * scale, faces.ignored)
         return to_input(pixels), faces
 

@@ -87,7 +87,7 @@ class YuNet(nn.Module):
         return features
 
     def predict(self, maps: list[Tensor]) -> list[Tensor]:
-        """Return predictions from the trunk's maps, in our network's channels: its two scores' geometric mean is one."""
+        """Return predictions from the trunk's maps in our channels; the score is two scores' geometric mean."""
         predictions = []
         for number, features in enumerate(maps):
             cls, box, obj, points = (self.heads[kind * len(STRIDES) + number](features) for kind in range(4))
