@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -15,7 +15,9 @@ Split = Literal["train", "val", "test", "drop"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 GENDERS = ("male", "female")
+"""In the order of UTKFace's codes."""
 RACES = ("White", "Black", "Asian", "Indian", "other")
+"""In the order of UTKFace's codes."""
 
 # The network's classes: UTKFace's oldest label is 116.
 AGES = range(117)
@@ -29,28 +31,41 @@ _FOLDER_FORM = "age_gender_race_timestamp.jpg[.chip.jpg]"
 class Sample(StoredPicture):
     """One labeled picture and the place where its bytes lie."""
 
-    age: int
-    """Apparent age in years, 0 to 116."""
+    age_min: int
+    """Lowest apparent age that the label allows, in years, 0 to 116."""
+    age_max: int
+    """Highest; `age_min` where the label is one age."""
     split: Split
     """`train`, `val`, `test`, or `drop` for what belongs nowhere."""
-    gender: int = -1
-    """Index into GENDERS; -1 where it is not known."""
-    race: int = -1
-    """Index into RACES; -1 where it is not known."""
+    gender: str = ""
+    """In the set's own words; empty where it is not known."""
+    race: str = ""
+    """In the set's own words; empty where it is not known."""
     coral: str = ""
     """Membership in the published CORAL split: `train`, `test` or empty."""
+    group: str = ""
+    """Name that near-duplicates share; empty where none are known."""
+    weight: float = 1.0
+    """How much the label counts in training, 0 to 1."""
 
     def __post_init__(self) -> None:
         """Check the labels."""
-        for field, value, allowed in (
-            ("age", self.age, AGES),
-            ("gender", self.gender, range(-1, len(GENDERS))),
-            ("race", self.race, range(-1, len(RACES))),
-        ):
-            if value not in allowed:
-                raise DataError(f"{field} {value} is not within {allowed.start} to {allowed.stop - 1}")
+        for age in (self.age_min, self.age_max):
+            if age not in AGES:
+                raise DataError(f"age {age} is not within {AGES.start} to {AGES.stop - 1}")
+        if self.age_min > self.age_max:
+            raise DataError(f"the ages {self.age_min} to {self.age_max} are no range")
+        if not 0 <= self.weight <= 1:
+            raise DataError(f"weight {self.weight} is not within 0 to 1")
         if self.split not in SPLITS:
             raise DataError(f"split {self.split!r} is none of {', '.join(SPLITS)}")
+
+    @property
+    def age(self) -> int:
+        """The labeled age in years; ValueError where the label is a range."""
+        if self.age_min != self.age_max:
+            raise ValueError(f"{self.name}: labeled with a range, {self.age_min} to {self.age_max} years")
+        return self.age_min
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,17 +180,27 @@ def _sample_of_row(row: dict[str, str], place: str, stored: StoredPicture) -> Sa
     try:
         return Sample(
             name=row["file"],
-            age=int(row["age"]),
+            age_min=int(row["age"]),
+            age_max=int(row["age"]),
             split=cast("Split", row["split"]),
-            gender=int(row["gender"]),
-            race=int(row["race"]),
+            gender=_word(row["gender"], "gender", GENDERS),
+            race=_word(row["race"], "race", RACES),
             coral=row["coral"],
+            group=row.get("group", ""),
             path=stored.path,
             offset=stored.offset,
             size=stored.size,
         )
     except ValueError as error:
         raise DataError(f"{place}: row of {row['file']}: {error}; mend that line") from error
+
+
+def _word(code: str, name: str, words: Sequence[str]) -> str:
+    """Return the word that UTKFace's code stands for; empty for -1, which stands for nothing."""
+    number = int(code)
+    if number not in range(-1, len(words)):
+        raise DataError(f"{name} {number} is not within -1 to {len(words) - 1}")
+    return words[number] if number >= 0 else ""
 
 
 def _sample_of_name(path: Path) -> Sample | str:
@@ -188,10 +213,11 @@ def _sample_of_name(path: Path) -> Sample | str:
         return f"age {age} is not within {AGES.start} to {AGES.stop - 1}"
     return Sample(
         name=path.name,
-        age=age,
+        age_min=age,
+        age_max=age,
         split=_split_of_name(path.name),
-        gender=int(match["gender"]),
-        race=int(match["race"]),
+        gender=GENDERS[int(match["gender"])],
+        race=RACES[int(match["race"])],
         path=path,
         size=path.stat().st_size,
     )

@@ -37,10 +37,10 @@ class Prediction:
     name: str
     label: int
     """Labeled age in years."""
-    gender: int
-    """Index into GENDERS, -1 unknown."""
-    race: int
-    """Index into RACES, -1 unknown."""
+    gender: str
+    """In the set's words; empty where it is not known."""
+    race: str
+    """In the set's words; empty where it is not known."""
     coral: str
     """Membership in the CORAL split."""
     faces: int
@@ -137,8 +137,8 @@ def measure(predictions: Sequence[Prediction]) -> dict[str, Any]:
         "interval_coverage": float(np.mean(inside)) if found else None,
         "interval_width": float(np.mean([row.high - row.low for row in found])) if found else None,
         "bands": {f"{low}-{high}": _band(predictions, low, high) for low, high in BANDS},
-        "genders": {name: _part(predictions, _has("gender", code)) for code, name in enumerate(GENDERS)},
-        "races": {name: _part(predictions, _has("race", code)) for code, name in enumerate(RACES)},
+        "genders": {word: _part(predictions, _has("gender", word)) for word in GENDERS},
+        "races": {word: _part(predictions, _has("race", word)) for word in RACES},
     }
 
 
@@ -245,8 +245,8 @@ def _errors(predictions: Sequence[Prediction]) -> NDArray[np.float64]:
     return np.abs(_column(predictions, "age") - _column(predictions, "label"))
 
 
-def _has(field: str, code: int) -> Callable[[Prediction], bool]:
-    return lambda row: getattr(row, field) == code
+def _has(field: str, word: str) -> Callable[[Prediction], bool]:
+    return lambda row: getattr(row, field) == word
 
 
 def _band(predictions: Sequence[Prediction], low: int, high: int) -> dict[str, Any]:

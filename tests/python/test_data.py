@@ -97,7 +97,7 @@ def test_table_in_another_encoding_is_refused(packed):
 
 def test_unknown_gender_and_race_are_fine(packed):
     archive, table, _ = packed
-    assert read_utkface(archive, table(gender=-1, race=-1)).samples[1].gender == -1
+    assert read_utkface(archive, table(gender=-1, race=-1)).samples[1].gender == ""
 
 
 def test_files_that_are_something_else_are_refused(packed, tmp_path):
@@ -132,7 +132,7 @@ def test_odd_names_in_a_folder_are_skipped_and_listed(tmp_path, name, reason):
     collection = read_utkface_folder(tmp_path)
     assert sorted(sample.name for sample in collection.samples) == sorted(good)
     labels = {(sample.age, sample.gender, sample.race) for sample in collection.samples}
-    assert labels == {(1, 0, 2), (116, 1, 3)}
+    assert labels == {(1, "male", "Asian"), (116, "female", "Indian")}
     assert len(collection.skipped) == 1
     assert collection.skipped[0].startswith(f"{name}: {reason}")
 
@@ -162,7 +162,7 @@ def test_folder_without_pictures_is_refused(tmp_path):
 def test_damaged_picture_is_named(tmp_path, content):
     path = tmp_path / "damaged.jpg"
     path.write_bytes(content)
-    sample = Sample(name="damaged.jpg", age=3, split="train", path=path, size=len(content))
+    sample = Sample(name="damaged.jpg", age_min=3, age_max=3, split="train", path=path, size=len(content))
     with pytest.raises(DataError, match=r"damaged\.jpg"):
         sample.read_picture()
 
@@ -172,13 +172,13 @@ def test_pictures_come_as_upright_rgb(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the picture must be turned clockwise to stand upright
     Image.fromarray(np.zeros((20, 30), np.uint8)).save(path, exif=exif)
-    sample = Sample(name="turned", age=3, split="train", path=path, size=path.stat().st_size)
+    sample = Sample(name="turned", age_min=3, age_max=3, split="train", path=path, size=path.stat().st_size)
     assert sample.read_picture().shape == (30, 20, 3)
 
 
 def test_median_is_a_label_that_occurs(tmp_path):
     def samples(*ages):
-        return [Sample(name="", age=age, split="train", path=tmp_path, size=0) for age in ages]
+        return [Sample(name="", age_min=age, age_max=age, split="train", path=tmp_path, size=0) for age in ages]
 
     assert median_age(samples(30, 1, 50)) == 30
     assert median_age(samples(30, 1, 50, 40)) == 30
@@ -193,3 +193,15 @@ def test_real_set_has_the_published_sizes(shared):
     assert {sample.age for sample in collection.samples} <= set(AGES)
     picture = collection.samples[-1].read_picture()
     assert picture.shape == (200, 200, 3)
+
+
+def test_a_label_may_be_a_range(tmp_path):
+    labels = {"name": "a", "split": "train", "path": tmp_path, "size": 0}
+    assert Sample(age_min=7, age_max=7, **labels).age == 7
+    with pytest.raises(ValueError, match="a: labeled with a range, 3 to 9 years"):
+        _ = Sample(age_min=3, age_max=9, **labels).age
+    for ages in ((9, 3), (-1, 3), (3, 117)):
+        with pytest.raises(DataError, match=r"range|within"):
+            Sample(age_min=ages[0], age_max=ages[1], **labels)
+    with pytest.raises(DataError, match="weight 2"):
+        Sample(age_min=3, age_max=3, weight=2, **labels)

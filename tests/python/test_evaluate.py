@@ -30,8 +30,8 @@ def row(label, age, **changed):
     values = {
         "name": f"{label}-{age}",
         "label": label,
-        "gender": 0,
-        "race": 1,
+        "gender": "male",
+        "race": "Black",
         "coral": "",
         "faces": 1,
         "age": age,
@@ -98,8 +98,8 @@ def test_split_without_a_readable_picture_is_refused(yunet, tmp_path):
 
 def test_figures_by_hand():
     rows = [
-        row(20, 21.0, gender=1, coral="test"),  # within 1, exactly
-        row(30, 25.5, race=4),  # group 0-25 in place of 26-50
+        row(20, 21.0, gender="female", coral="test"),  # within 1, exactly
+        row(30, 25.5, race="other"),  # group 0-25 in place of 26-50
         row(60, 50.5, coral="test"),  # off by 9.5, group 26-50 in place of 51-75
         row(116, 96.0, faces=0, low=96.0, high=96.0),
     ]

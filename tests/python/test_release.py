@@ -13,6 +13,7 @@ from agepred_train import release as releasing
 from agepred_train import start_weights
 from agepred_train.archive import DataError
 from agepred_train.card import write_card
+from agepred_train.data import GENDERS, RACES
 from agepred_train.evaluate import Prediction, group_of, measure, save_predictions
 from agepred_train.export import GROUPS, export
 from agepred_train.quantize import Quantization, quantize_graph
@@ -34,8 +35,8 @@ def write_evaluation(path, model, seed):
             Prediction(
                 name=str(number),
                 label=label,
-                gender=number % 2,
-                race=number % 5,
+                gender=GENDERS[number % 2],
+                race=RACES[number % 5],
                 coral="test" if number % 3 else "",
                 faces=number % 50 and 1,
                 age=age,

@@ -11,7 +11,7 @@ from PIL import Image
 
 from agepred_edge import DEFAULT_POINTS
 from agepred_train import recipes
-from agepred_train.data import Collection, Sample
+from agepred_train.data import GENDERS, RACES, Collection, Sample
 from agepred_train.export import load_trained
 from agepred_train.model import AgeNetwork
 from agepred_train.overrides import to_dict
@@ -47,8 +47,8 @@ def make_collection(folder: Path, *, train: int = 32, val: int = 8, test: int = 
         path.write_bytes(jpeg(number))
         size = path.stat().st_size
         age = (number * 37) % 100
-        labels = {"gender": number % 2, "race": number % 5}
-        samples.append(Sample(name=path.name, age=age, split=split, path=path, size=size, **labels))
+        labels = {"gender": GENDERS[number % 2], "race": RACES[number % 5]}
+        samples.append(Sample(name=path.name, age_min=age, age_max=age, split=split, path=path, size=size, **labels))
     return Collection(samples=tuple(samples), hashes={"tiny": "t" * 64})
 
 
