@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agepred_train.evaluate import SCORES
+from agepred_train.evaluation.figures import CARD_SCORES
 from agepred_train.markdown import table
 from agepred_train.start_weights import describe_weights
 
@@ -99,7 +99,7 @@ def _results(metrics: dict[str, Any]) -> str:
     rows = [
         ("MAE, years", "mae", "{:.2f}"),
         ("MAE on the CORAL test list, years", "coral_test_mae", "{:.2f}"),
-        *((f"share within {limit} year{'s' if limit > 1 else ''}", f"cs@{limit}", "{:.1%}") for limit in SCORES),
+        *((f"share within {limit} year{'s' if limit > 1 else ''}", f"cs@{limit}", "{:.1%}") for limit in CARD_SCORES),
         ("right one of four groups (0-25, 26-50, 51-75, 76-116)", "group_accuracy", "{:.1%}"),
         ("80 % intervals that hold the label", "interval_coverage", "{:.1%}"),
         ("mean width of these intervals, years", "interval_width", "{:.1f}"),

@@ -14,7 +14,8 @@ from agepred_train import start_weights
 from agepred_train.archive import DataError
 from agepred_train.card import write_card
 from agepred_train.data import GENDERS, RACES
-from agepred_train.evaluate import Prediction, group_of, measure, save_predictions
+from agepred_train.evaluation.figures import measure
+from agepred_train.evaluation.predictions import Answers, Prediction, group_of, save_answers
 from agepred_train.export import GROUPS, export
 from agepred_train.quantize import Quantization, quantize_graph
 from agepred_train.release import Parts, ReleaseError, release
@@ -33,8 +34,9 @@ def write_evaluation(path, model, seed):
         groups = {"label_group": group_of(label, GROUPS), "group": group_of(age, GROUPS)}
         rows.append(
             Prediction(
-                name=str(number),
-                label=label,
+                file=str(number),
+                age_min=label,
+                age_max=label,
                 gender=GENDERS[number % 2],
                 race=RACES[number % 5],
                 coral="test" if number % 3 else "",
@@ -46,14 +48,15 @@ def write_evaluation(path, model, seed):
                 **groups,
             )
         )
-    save_predictions(path, rows)
+    answers = Answers(rows=tuple(rows))
+    save_answers(path, answers)
     report = {
         "model_sha256": sha256_of_file(model),
         "split": "test",
         "pictures": len(rows),
         "data_sha256": DATA,
         "predictions_sha256": sha256_of_file(path),
-        "figures": measure(rows),
+        "figures": measure(answers),
     }
     write_json(path.with_suffix(".json"), report)
     return path
@@ -184,9 +187,12 @@ def changed(parts, tmp_path):
     [
         ({"split": "val"}, r"int8-test\.csv is of the split val"),
         ({"split": None}, "--split test"),
+        ({"limit": 100}, "not of the whole split"),
+        ({"degradation": "blur"}, "not of the whole split"),
         ({"data_sha256": DATA | {"utkface.csv": "c" * 64}}, "other data"),
         ({"data_sha256": None}, "other data"),
         ({"predictions_sha256": "0" * 64}, "does not belong"),
+        ({"probabilities_sha256": "0" * 64}, r"does not belong to .*int8-test\.npz"),
     ],
 )
 def test_only_the_test_split_of_the_same_data_is_released(changed, tmp_path, changes, words):
