@@ -26,8 +26,8 @@ def row(label, age, **changed):
     return Prediction(**(values | changed))
 
 
-def answers(*rows, probabilities=None, first_age=0):
-    return Answers(rows=tuple(rows), probabilities=probabilities, first_age=first_age)
+def answers(*rows, probabilities=None, first_age=0, offsets=None):
+    return Answers(rows=tuple(rows), probabilities=probabilities, first_age=first_age, offsets=offsets)
 
 
 def normal(mean, stddev, ages=117):

@@ -23,6 +23,7 @@ from agepred_train.data import Sample, Split
 from agepred_train.evaluation.degradations import DEGRADATIONS
 from agepred_train.evaluation.distribution import likeliest_group
 from agepred_train.evaluation.labels import LabeledSet
+from agepred_train.evaluation.offsets import IntervalOffsets
 from agepred_train.evaluation.predictions import (
     GROUPS,
     Answers,
@@ -33,6 +34,7 @@ from agepred_train.evaluation.predictions import (
     probabilities_file,
     save_answers,
 )
+from agepred_train.graph import read_keys, read_model
 from agepred_train.prepare import CORRUPT
 from agepred_train.progress import progress_bar
 from agepred_train.storage import replacing, sha256_of_file, write_json
@@ -96,6 +98,7 @@ def evaluate_file(
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Partial(out.with_name(out.name + ".partial"), identity)
     answers = ask(estimator, samples, question.median_age, degradation=degradation, partial=partial, title=title)
+    answers = with_offsets_of(answers, model)
     if all(row.faces == CORRUPT for row in answers.rows):
         raise DataError(
             f"{samples[0].path}: none of {len(samples)} pictures can be decoded, first {samples[0].name}; "
@@ -109,6 +112,11 @@ def evaluate_file(
     write_json(record, report)
     partial.path.unlink(missing_ok=True)
     return answers, report
+
+
+def with_offsets_of(answers: Answers, model: Path) -> Answers:
+    """Return answers that know how the model file moves the ends of its intervals."""
+    return dataclasses.replace(answers, offsets=IntervalOffsets.from_keys(read_keys(read_model(model))))
 
 
 class Partial:

@@ -37,9 +37,9 @@ def calibration(answers: Answers) -> dict[str, Any] | None:
     if not usable.rows or usable.probabilities is None:
         return None
     labels = usable.column("age_min")
-    p, first = usable.probabilities, usable.first_age
-    curve = [float(_inside(labels, *ends).mean()) for ends in intervals(p, first, CURVE_LEVELS)]
-    reported = zip(LEVELS, intervals(p, first, LEVELS), strict=True)
+    p, first, offsets = usable.probabilities, usable.first_age, usable.offsets
+    curve = [float(_inside(labels, *ends).mean()) for ends in intervals(p, first, CURVE_LEVELS, offsets)]
+    reported = zip(LEVELS, intervals(p, first, LEVELS, offsets), strict=True)
     return {
         "intervals": {f"{level:g}": _coverage(labels, *ends) for level, ends in reported},
         "levels": list(CURVE_LEVELS),

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from agepred_train.evaluation.offsets import IntervalOffsets
+
 Column = NDArray[np.float64]
 
 
@@ -43,10 +45,23 @@ def quantiles(probabilities: ArrayLike, first: int, shares: Sequence[float]) -> 
     return found
 
 
-def intervals(probabilities: ArrayLike, first: int, levels: Sequence[float]) -> list[tuple[Column, Column]]:
-    """Return the ends of the central interval of every level in years, [n] each."""
+def intervals(
+    probabilities: ArrayLike, first: int, levels: Sequence[float], offsets: IntervalOffsets | None = None
+) -> list[tuple[Column, Column]]:
+    """Return the ends of the interval of every level in years, [n] each: central ones, moved by a model's offsets."""
     ends = quantiles(probabilities, first, [(1 + sign * level) / 2 for level in levels for sign in (-1, 1)])
-    return list(zip(ends[::2], ends[1::2], strict=True))
+    central = list(zip(ends[::2], ends[1::2], strict=True))
+    if offsets is None:
+        return central
+    mean, _ = mean_and_stddev(probabilities, first)
+    last = first + np.asarray(probabilities).shape[1] - 1
+    moved = []
+    for level, (low, high) in zip(levels, central, strict=True):
+        down, up = offsets.of(level, mean)
+        lower, upper = np.clip(low - down, first, last), np.clip(high + up, first, last)
+        middle = (lower + upper) / 2  # ends that would pass each other meet
+        moved.append((np.minimum(lower, middle), np.maximum(upper, middle)))
+    return moved
 
 
 def likeliest_year(probabilities: ArrayLike, first: int) -> NDArray[np.int64]:

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agepred_train.archive import DataError
+from agepred_train.evaluation.offsets import IntervalOffsets
 from agepred_train.storage import replacing
 
 GROUPS = ((0, 25), (26, 50), (51, 75), (76, 116))
@@ -59,6 +61,8 @@ class Answers:
     """Distributions over ages, [n, K], zeros where no face was found; None where only ages are known."""
     first_age: int = 0
     """Year of the first column."""
+    offsets: IntervalOffsets | None = None
+    """By which the model moves the ends of its intervals."""
 
     def __post_init__(self) -> None:
         """Check that there is a distribution for every row."""
@@ -75,6 +79,7 @@ class Answers:
             rows=tuple(row for row, wanted in zip(self.rows, mask, strict=True) if wanted),
             probabilities=None if self.probabilities is None else self.probabilities[mask],
             first_age=self.first_age,
+            offsets=self.offsets,
         )
 
     def is_exact(self) -> NDArray[np.bool_]:
@@ -119,7 +124,10 @@ def save_answers(path: Path, answers: Answers) -> None:
         beside.unlink(missing_ok=True)
     else:
         with replacing(beside) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, probabilities=answers.probabilities, first_age=answers.first_age)
+            keys = answers.offsets.to_keys() if answers.offsets else {}
+            np.savez_compressed(
+                file, probabilities=answers.probabilities, first_age=answers.first_age, offsets=json.dumps(keys)
+            )
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as table:
         writer = csv.DictWriter(table, [field.name for field in dataclasses.fields(Prediction)])
         writer.writeheader()
@@ -155,6 +163,7 @@ def load_answers(path: Path) -> Answers:
                 rows=tuple(Prediction(**row) for row in rows),
                 probabilities=arrays["probabilities"],
                 first_age=int(arrays["first_age"]),
+                offsets=IntervalOffsets.from_keys(json.loads(str(arrays["offsets"]))),
             )
     except (ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(f"{beside}: no distributions of {path.name} ({error}); evaluate again") from error
