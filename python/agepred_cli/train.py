@@ -12,6 +12,7 @@ from agepred_cli.failure import reported, training_tools
 EXAMPLES = """\b
 Examples:
   agepred train first_light ../shared/data/utkface.tar --weights ../shared/weights/mobilenet_v2_imagenet.pth
+  agepred train first_light build/utkface.csv --weights ../shared/weights/mobilenet_v2_imagenet.pth
   agepred train first_light UTKFace --set epochs=3 --set batch_size=32 --out build/runs/short
   agepred train first_light ../shared/data/utkface.tar --resume
 """
@@ -38,12 +39,19 @@ def train(  # noqa: PLR0917 - Typer reads the parameters by name
         from agepred_train import prepare, recipes  # noqa: PLC0415
         from agepred_train import train as training  # noqa: PLC0415
         from agepred_train.overrides import chosen_recipe  # noqa: PLC0415
+        from agepred_train.windows import find_windows, windows_of  # noqa: PLC0415
     with reported(ValueError):
         chosen = chosen_recipe(recipes.RECIPES, recipe, changes or [])
     collection = open_source(source)
     with reported(ValueError):
         found = prepare.prepare(collection, agepred_edge.FaceDetector(), cache_of(source, faces))
         run = training.train(
-            chosen, collection, found, out or Path("build/runs") / recipe, weights=weights, resume=resume
+            chosen,
+            collection,
+            found,
+            out or Path("build/runs") / recipe,
+            weights=weights,
+            windows=find_windows(collection.samples, found, windows_of(source)),
+            resume=resume,
         )
     typer.echo(f"{run.folder}: mean absolute error {run.val_mae:.2f} years on val")

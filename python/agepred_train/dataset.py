@@ -13,6 +13,7 @@ from agepred_train.augment import move_points, vary_crop
 from agepred_train.data import Sample
 from agepred_train.prepare import Faces
 from agepred_train.recipes import Recipe
+from agepred_train.windows import Windows
 
 
 class FaceCrops(Dataset[tuple[Tensor, int]]):
@@ -27,10 +28,18 @@ class FaceCrops(Dataset[tuple[Tensor, int]]):
         side: of the square crop in pixels.
         augmentation: the recipe whose random variation training crops get, drawn from torch's generator
             (each loader worker has its own); None leaves the crops as they are.
+        windows: pixels that `agepred data --cache` kept, so that pictures need not be decoded; every sample must be
+            among them.
     """
 
     def __init__(
-        self, samples: Sequence[Sample], faces: Faces, *, side: int, augmentation: Recipe | None = None
+        self,
+        samples: Sequence[Sample],
+        faces: Faces,
+        *,
+        side: int,
+        augmentation: Recipe | None = None,
+        windows: Windows | None = None,
     ) -> None:
         row_of = faces.row_of()
         rows = [row_of[sample.name] for sample in samples]
@@ -39,6 +48,9 @@ class FaceCrops(Dataset[tuple[Tensor, int]]):
         self._landmarks = faces.landmarks[[row for row, has_face in zip(rows, found, strict=True) if has_face]]
         self._side = side
         self._augmentation = augmentation
+        self._windows = windows
+        row_of_window = windows.row_of() if windows else {}
+        self._window_rows = [row_of_window[sample.name] for sample in self._samples] if windows else []
         self.without_face = len(samples) - len(self._samples)
 
     def __len__(self) -> int:
@@ -52,10 +64,13 @@ class FaceCrops(Dataset[tuple[Tensor, int]]):
 
     def crop(self, index: int) -> NDArray[np.uint8]:
         """Return one crop as an array [S, S, 3], RGB."""
-        picture, points = self._samples[index].read_picture(), self._landmarks[index]
-        recipe = self._augmentation
+        points, recipe = self._landmarks[index], self._augmentation
         if recipe is None:
-            return align(picture, points, side=self._side, pixel_format="RGB")
+            return self._cut(index, points)
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
-        points = move_points(points, DEFAULT_POINTS, recipe, rng)
-        return vary_crop(align(picture, points, side=self._side, pixel_format="RGB"), recipe, rng)
+        return vary_crop(self._cut(index, move_points(points, DEFAULT_POINTS, recipe, rng)), recipe, rng)
+
+    def _cut(self, index: int, points: NDArray[np.float32]) -> NDArray[np.uint8]:
+        kept = self._windows.around(self._window_rows[index], points) if self._windows else None
+        picture, points = kept or (self._samples[index].read_picture(), points)
+        return align(picture, points, side=self._side, pixel_format="RGB")

@@ -21,6 +21,7 @@ from agepred_train.prepare import Faces, clean
 from agepred_train.recipes import Recipe
 from agepred_train.resume import begin, describe_start, refuse_finished, with_weights_of_run
 from agepred_train.storage import write_json
+from agepred_train.windows import Windows
 
 Batch = tuple[Tensor, Tensor]
 
@@ -79,6 +80,7 @@ def train(
     out: Path,
     *,
     weights: Path | None = None,
+    windows: Windows | None = None,
     resume: bool = False,
 ) -> Run:
     """Train a network on the collection's `train` split and choose its epoch on `val`.
@@ -94,6 +96,7 @@ def train(
         out: folder of this run; it must not hold another one unless `resume` is set.
         weights: ImageNet `state_dict` to start from; None starts from random numbers, or when resuming
             from what the run started from.
+        windows: the pixels around the faces, where they were kept; without them pictures are decoded.
         resume: go on from last.ckpt if there is one; recipe, data and detector must be those of the start.
 
     Raises:
@@ -105,7 +108,7 @@ def train(
     start = with_weights_of_run(out, describe_start(recipe, collection, faces, weights), resume=resume)
     lightning.seed_everything(recipe.seed, verbose=False)
     torch.set_num_threads(recipe.threads)
-    inputs = _Inputs.of(recipe, collection, faces)
+    inputs = _Inputs.of(recipe, collection, faces, windows)
     train_loader, val_loader = _loaders(recipe, inputs)
     task = AgeTask(recipe, total_steps=recipe.epochs * len(train_loader))
     if weights is not None:
@@ -138,12 +141,12 @@ class _Inputs:
     median_age: int
 
     @staticmethod
-    def of(recipe: Recipe, collection: Collection, faces: Faces) -> "_Inputs":
+    def of(recipe: Recipe, collection: Collection, faces: Faces, windows: Windows | None) -> "_Inputs":
         limit = recipe.max_train_samples or None
         samples, cleaning = clean(collection, faces, recipe.min_face_side)
         side = recipe.crop_side
-        train = FaceCrops(samples[:limit], faces, side=side, augmentation=recipe)
-        val = FaceCrops(collection.part("val")[:limit], faces, side=side)
+        train = FaceCrops(samples[:limit], faces, side=side, augmentation=recipe, windows=windows)
+        val = FaceCrops(collection.part("val")[:limit], faces, side=side, windows=windows)
         if len(train) < recipe.batch_size or not len(val):
             raise DataError(
                 f"{len(train)} samples to train on and {len(val)} to validate on are left after cleaning; "

@@ -231,3 +231,44 @@ def test_eval_refuses_what_it_cannot_do(finished, folder, tmp_path):
         assert result.exit_code == 2, arguments
         assert words in result.stderr
         assert "Traceback" not in result.output
+
+
+def test_manifest_of_data_trains_without_the_pictures(folder, workplace):
+    """With --cache the pixels are kept: what training reads of a picture is no more than that it is there."""
+    result = run("data", folder, "--out", "build/mine.csv", "--report", "report", "--cache", "--split", "60/20/20")
+    assert result.exit_code == 0, result.output
+    assert "written: build/mine.csv" in result.stdout
+    assert {path.name for path in (workplace / "report").iterdir()} == {"report.html", "report.json"}
+    assert not list((workplace / "build").glob("*.partial*"))
+    trained = run("train", "smoke", "build/mine.csv", "--set", "epochs=1", "--set", "max_train_samples=16")
+    assert trained.exit_code == 0, trained.output
+    record = json.loads((workplace / "build/runs/smoke/record.json").read_text())
+    assert set(record["data"]["sha256"]) == {"mine.csv", "names and sizes"}
+
+
+def test_folds_find_their_caches(folder, workplace):
+    assert run("data", folder, "--limit", "40", "--split", "folds:2", "--cache").exit_code == 0
+    for fold in ("UTKFace-40-fold1", "UTKFace-40-fold2"):
+        for name in (".csv", "-faces.npz", "-windows.bin", "-windows.bin.npz"):
+            assert (workplace / "build" / f"{fold}{name}").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--layout", "pony"], "no layout 'pony'; there are packed"),
+        (["--split", "1/2/3"], "6 percent together"),
+        (["--ranges", "YOUNG"], "write it like YOUNG=0-29"),
+        (["--conflicts", "shout"], "write drop, keep"),
+        (["--conflicts", "weight:2"], "within 0 to 1"),
+        (["--cleaner", "broom"], "there are detector and haar"),
+        (["--layout", "fairface"], "is it FairFace"),
+        (["--out", "."], "a name that ends so"),
+    ],
+)
+def test_options_that_make_no_sense_leave_nothing_behind(folder, workplace, options, words):
+    result = run("data", folder, *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.output
+    assert not list(workplace.iterdir())
