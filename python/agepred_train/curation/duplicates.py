@@ -10,7 +10,7 @@ from agepred_train.data import Sample
 
 NEAR = 22
 """Bits of the gradient hash, of 256, in which near-duplicates differ at most: where UTKFace's pairs are fewest between
-copies and strangers (docs/decisions.md, 22)."""
+copies and strangers (docs/decisions.md, 24)."""
 
 # Share of the finer hash's bits in which near-duplicates differ at most, of those where one of the two has any
 # structure: heads before one white wall share the wall, and little else.
