@@ -23,6 +23,7 @@ AgeModel::AgeModel(std::shared_ptr<const onnx::Runtime> runtime, const std::stri
     if (interval_level != 0) {
         contract_.interval_level = interval_level;
     }
+    offsets_ = offsets_at(contract_.interval_offsets, contract_.interval_level);
 }
 
 Estimate AgeModel::estimate(const std::uint8_t *crop, std::vector<std::uint8_t> &planar,
@@ -35,7 +36,7 @@ Estimate AgeModel::estimate(const std::uint8_t *crop, std::vector<std::uint8_t> 
         throw Error(AGEPRED_INFERENCE_FAILED, "the age model's output has another size than it declares");
     }
     softmax(logits, contract_.temperature, probabilities);
-    return summarize(probabilities, contract_.first_age, contract_.interval_level, contract_.groups);
+    return summarize(probabilities, contract_.first_age, contract_.interval_level, contract_.groups, offsets_);
 }
 
 } // namespace agepred::core

@@ -34,6 +34,7 @@ class AgeModel {
   private:
     onnx::Model model_;
     AgeContract contract_{};
+    IntervalOffsets offsets_; // of the contract's level
     int crop_side_ = 0;
     std::size_t age_count_ = 0;
     std::size_t logits_ = 0; // index of that output

@@ -1,14 +1,20 @@
 #include "contract.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
+#include <functional>
 #include <string_view>
+#include <utility>
 
 #include "status.hpp"
 
 namespace agepred::core {
 namespace {
+
+constexpr std::size_t max_offsets = 64; // levels, and ages
+constexpr float max_offset = 100.0F;    // years
 
 [[noreturn]] void refuse(const char *key, const std::string &why) {
     throw Error(AGEPRED_INVALID_MODEL, std::string("its metadata key ") + key + " " + why);
@@ -86,6 +92,55 @@ std::vector<AgeGroup> read_groups(const char *key, std::string_view text) {
     return groups;
 }
 
+// Numbers between commas, as many as asked for; 0: at least one.
+std::vector<float> read_row(const char *key, std::string_view text, float low, float high, std::size_t count = 0) {
+    std::vector<float> row;
+    for (const std::string_view part : split(text, ',')) {
+        row.push_back(number(key, part, low, high));
+    }
+    if (row.size() > max_offsets || (count != 0 && row.size() != count)) {
+        refuse(key, "lists " + std::to_string(row.size()) + " numbers in a row");
+    }
+    return row;
+}
+
+std::vector<float> read_ascending(const char *key, std::string_view text, float low, float high) {
+    std::vector<float> row = read_row(key, text, low, high);
+    if (std::ranges::adjacent_find(row, std::greater_equal{}) != row.end()) {
+        refuse(key, "is not ascending");
+    }
+    return row;
+}
+
+// The optional keys of an interval's offsets: all of them or none.
+LeveledOffsets read_offsets(const MetadataLookup &lookup) {
+    constexpr const char *levels = "agepred.interval.levels";
+    constexpr const char *ages = "agepred.interval.ages";
+    constexpr const char *low = "agepred.interval.low";
+    constexpr const char *high = "agepred.interval.high";
+    LeveledOffsets result;
+    if (std::ranges::none_of(std::array{levels, ages, low, high},
+                             [&](const char *key) { return lookup(key).has_value(); })) {
+        return result;
+    }
+    result.levels = read_ascending(levels, required(lookup, levels), min_interval_level, max_interval_level);
+    const std::vector<float> knots = read_ascending(ages, required(lookup, ages), 0.0F, 1000.0F);
+    const std::string lows = required(lookup, low);
+    const std::string highs = required(lookup, high);
+    const auto low_rows = split(lows, ';');
+    const auto high_rows = split(highs, ';');
+    for (const auto &[key, rows] : {std::pair{low, &low_rows}, std::pair{high, &high_rows}}) {
+        if (rows->size() != result.levels.size()) {
+            refuse(key, "does not have a row for each level");
+        }
+    }
+    for (std::size_t i = 0; i < result.levels.size(); ++i) {
+        result.offsets.push_back({knots, read_row(low, low_rows[i], -max_offset, max_offset, knots.size()),
+                                  read_row(high, high_rows[i], -max_offset, max_offset, knots.size())});
+    }
+    return result;
+}
+
 void read_common(const MetadataLookup &lookup, const std::string &task, ModelContract &contract) {
     if (const std::string format = required(lookup, "agepred.format"); format != "1") {
         refuse("agepred.format", "is " + format + ": this release reads format 1; a newer one is needed");
@@ -114,6 +169,7 @@ AgeContract read_age_contract(const MetadataLookup &lookup) {
     contract.groups = read_groups("agepred.groups", required(lookup, "agepred.groups"));
     constexpr const char *level = "agepred.interval.level";
     contract.interval_level = number(level, lookup(level).value_or("0.8"), min_interval_level, max_interval_level);
+    contract.interval_offsets = read_offsets(lookup);
     return contract;
 }
 

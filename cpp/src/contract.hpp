@@ -34,6 +34,7 @@ struct AgeContract : CropContract {
     int first_age;
     float temperature;
     float interval_level;
+    LeveledOffsets interval_offsets;
     std::vector<AgeGroup> groups;
 };
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from agepred_cli import (
+    calibrate,
     data,
     eval_detector,
     evaluate,
@@ -55,6 +56,7 @@ app.command(epilog=data.EXAMPLES)(data.data)
 app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=quantize.EXAMPLES)(quantize.quantize)
+app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command("label-faces", epilog=label_faces.EXAMPLES)(label_faces.label_faces)
 app.command("train-detector", epilog=train_detector.DETECTOR_EXAMPLES)(train_detector.train_detector)

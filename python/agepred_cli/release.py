@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from agepred_cli.failure import reported, training_tools
+from agepred_cli.failure import fail, reported, training_tools
 
 EXAMPLES = """\b
 Examples:
@@ -13,7 +13,7 @@ Examples:
   agepred release build/runs/first_light --command 'agepred train first_light ../shared/data/utkface.tar'
 
 RUN holds what the other commands leave there by default: record.json (train), fp32.onnx (export),
-int8.onnx (quantize), fp32-test.csv and int8-test.csv (eval --split test of each).
+int8.onnx (quantize), fp32-DATA-test.csv and int8-DATA-test.csv (eval --split test of both, of one set).
 """
 
 
@@ -37,9 +37,18 @@ def release(
         run=run,
         fp32=run / "fp32.onnx",
         int8=run / "int8.onnx",
-        fp32_test=run / "fp32-test.csv",
-        int8_test=run / "int8-test.csv",
+        fp32_test=_answers(run, "fp32"),
+        int8_test=_answers(run, "int8"),
         commands=commands or [],
     )
     with reported(ValueError):
         typer.echo(f"wrote {releasing.release(parts, models, name=name)}")
+
+
+def _answers(run: Path, model: str) -> Path:
+    """The answers of a model on `test`, which must be those of one set."""
+    found = sorted(run.glob(f"{model}-*-test.csv"))
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "none"
+        fail(f"{run}: one {model}-DATA-test.csv is needed, there is {names}; evaluate again with --split test")
+    return found[0]

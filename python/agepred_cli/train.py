@@ -12,6 +12,7 @@ from agepred_cli.failure import fail, reported, training_tools
 EXAMPLES = """\b
 Examples:
   agepred train first_light ../shared/data/utkface.tar --weights ../shared/weights/mobilenet_v2_imagenet.pth
+  agepred train first_light build/utkface.csv --weights ../shared/weights/mobilenet_v2_imagenet.pth
   agepred train first_light UTKFace --set epochs=3 --set batch_size=32 --out build/runs/short
   agepred train first_light ../shared/data/utkface.tar --resume
   agepred train agepred_mobilenet_v2 utkface.tar fairface.tar --set source_weights=fairface=0.3
@@ -57,6 +58,7 @@ def train(  # noqa: PLR0917 - Typer reads the parameters by name
         from agepred_train import train as training  # noqa: PLC0415
         from agepred_train.overrides import chosen_recipe  # noqa: PLC0415
         from agepred_train.sources import join  # noqa: PLC0415
+        from agepred_train.windows import find_windows, windows_of  # noqa: PLC0415
     with reported(ValueError):
         chosen = chosen_recipe(recipes.RECIPES, recipe, changes or [])
     if faces and len(sources) > 1:
@@ -73,12 +75,15 @@ def train(  # noqa: PLR0917 - Typer reads the parameters by name
         ]
         pairs = list(zip(collections, found, strict=True))
         data = pairs[0] if len(pairs) == 1 else join(dict(zip(names, pairs, strict=True)))
+        # Of one source; pictures of several are decoded.
+        windows = find_windows(data[0].samples, data[1], windows_of(sources[0])) if len(sources) == 1 else None
         run = training.train(
             chosen,
             *data,
             out or Path("build/runs") / recipe,
             weights=weights,
             teachers=teachers or (),
+            windows=windows,
             resume=resume,
         )
     for name, figure in run.figures.items():

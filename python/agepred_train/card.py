@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agepred_train.evaluate import SCORES
+from agepred_train.evaluation.figures import CARD_SCORES
 from agepred_train.markdown import table
 from agepred_train.start_weights import describe_weights
 
@@ -42,9 +42,14 @@ _CAVEATS = """\
 - The eldest are few in training and are taken for younger. Young adults tend to be taken for older.
 - The gender and race labels, too, were assigned by others; the tables show where the model fails more, not
   who anybody is.
-- Intervals are quantiles of the network's distribution, not calibrated; the coverage in the table says
-  how often they held.
 """
+
+_CALIBRATED = """\
+A temperature and offsets of the ends by age were fitted on the split `val` and stand in the files, so that intervals
+hold what they claim on pictures like those of the training set; on others they hold less."""
+
+_NOT_CALIBRATED = """\
+Intervals are quantiles of the network's distribution, not calibrated; the table says how often they held."""
 
 
 def write_card(metrics: dict[str, Any]) -> str:
@@ -65,6 +70,8 @@ def write_card(metrics: dict[str, Any]) -> str:
                 _TERMS.strip().format(start_weights=describe_weights(metrics["record"]["start_weights_sha256"])),
                 "## Results",
                 _results(metrics),
+                "## Uncertainty",
+                _uncertainty(metrics),
                 "## Factors",
                 _factors(metrics),
                 "## Caveats",
@@ -99,7 +106,7 @@ def _results(metrics: dict[str, Any]) -> str:
     rows = [
         ("MAE, years", "mae", "{:.2f}"),
         ("MAE on the CORAL test list, years", "coral_test_mae", "{:.2f}"),
-        *((f"share within {limit} year{'s' if limit > 1 else ''}", f"cs@{limit}", "{:.1%}") for limit in SCORES),
+        *((f"share within {limit} year{'s' if limit > 1 else ''}", f"cs@{limit}", "{:.1%}") for limit in CARD_SCORES),
         ("right one of four groups (0-25, 26-50, 51-75, 76-116)", "group_accuracy", "{:.1%}"),
         ("80 % intervals that hold the label", "interval_coverage", "{:.1%}"),
         ("mean width of these intervals, years", "interval_width", "{:.1f}"),
@@ -114,6 +121,20 @@ def _results(metrics: dict[str, Any]) -> str:
         f"{difference['mean_age_difference']:.2f} years on average and by "
         f"{difference['max_age_difference']:.1f} at most."
     )
+
+
+def _uncertainty(metrics: dict[str, Any]) -> str:
+    name, figures = next(iter(metrics["test"].items()))
+    levels = figures["calibration"]["intervals"]
+    bands = list(next(iter(levels.values()))["bands"])
+    body = [
+        [f"{float(level):.0%}", _number(row["coverage"], "{:.1%}"), _number(row["width"], "{:.1f}")]
+        + [_number(row["bands"][band]["coverage"], "{:.1%}") for band in bands]
+        for level, row in levels.items()
+    ]
+    head = f"`{name}` on the same pictures: the share of labels that intervals hold, and by the label's age."
+    columns = ["intervals", "hold", "mean width, years", *(f"{band} years" for band in bands)]
+    return "\n\n".join([_CALIBRATED if metrics["calibrated"] else _NOT_CALIBRATED, head, table(columns, body)])
 
 
 def _factors(metrics: dict[str, Any]) -> str:

@@ -1,15 +1,15 @@
 """Labeled pictures: the packed UTKFace (tar and CSV) and the plain UTKFace folder."""
 
-import csv
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Literal, cast, get_args
 
 from agepred_train.archive import DataError, StoredPicture, index_archive
 from agepred_train.storage import sha256_of_file
+from agepred_train.table import read_table
 
 Split = Literal["train", "val", "test", "drop"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -92,7 +92,7 @@ def read_utkface(archive: Path, table: Path) -> Collection:
         DataError: the table lacks columns or rows, a row is malformed or names a picture twice, or the archive
             does not hold a picture.
     """
-    rows = _read_table(table)
+    rows = read_table(table, _COLUMNS, lambda row: row["file"])
     places = index_archive(archive)
     missing = [row["file"] for row in rows.values() if row["file"] not in places]
     if missing:
@@ -107,9 +107,10 @@ def read_utkface(archive: Path, table: Path) -> Collection:
 def read_utkface_folder(folder: Path) -> Collection:
     """Read a plain folder of UTKFace pictures; labels come from names like `age_gender_race_time.jpg`.
 
-    Files with other names are skipped and listed. The folder has no splits, so each name is hashed into
-    train, val or test (80 / 8 / 12 %): the same on every machine, but copies of one picture under two
-    names may part ways, which the packed set's table prevents.
+    Pictures may lie in folders of it, as in Kaggle's copies (`UTKFace/`, `crop_part1/`), which hold many of them
+    twice: the first of a name counts. Other files are skipped and listed. The folder has no splits, so each name
+    is hashed into train, val or test (80 / 8 / 12 %): the same on every machine, but copies of one picture under
+    two names may part ways, which the packed set's table and `agepred data` prevent.
 
     Raises:
         NotADirectoryError: the folder is not there.
@@ -117,20 +118,26 @@ def read_utkface_folder(folder: Path) -> Collection:
     """
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder}: no such folder; give the one that holds UTKFace's .jpg files")
-    samples: list[Sample] = []
+    samples: dict[str, Sample] = {}
     skipped: list[str] = []
-    for path in sorted(entry for entry in folder.iterdir() if entry.is_file()):
+    for path in sorted(entry for entry in folder.rglob("*") if entry.is_file()):
         found = _sample_of_name(path)
+        if path.name in samples:
+            found = "lies in another folder already, under the same name"
         if isinstance(found, Sample):
-            samples.append(found)
+            samples[path.name] = found
         else:
-            skipped.append(f"{path.name}: {found}")
+            skipped.append(f"{path.relative_to(folder)}: {found}")
     if not samples:
         raise DataError(f"{folder}: none of {len(skipped)} files is named {_FOLDER_FORM}; is it UTKFace?")
-    # Names and sizes: to read every picture would take as long as to find its faces.
+    hashes = {"names and sizes": names_and_sizes(samples.values())}
+    return Collection(samples=tuple(samples.values()), skipped=tuple(skipped), hashes=hashes)
+
+
+def names_and_sizes(samples: Iterable[Sample]) -> str:
+    """Return a sha256 in hex that stands for pictures in files of their own: to read them all would take minutes."""
     listing = "\n".join(f"{sample.name} {sample.size}" for sample in samples)
-    hashes = {"names and sizes": hashlib.sha256(listing.encode()).hexdigest()}
-    return Collection(samples=tuple(samples), skipped=tuple(skipped), hashes=hashes)
+    return hashlib.sha256(listing.encode()).hexdigest()
 
 
 def median_age(samples: Iterable[Sample]) -> int:
@@ -139,41 +146,6 @@ def median_age(samples: Iterable[Sample]) -> int:
     if not ages:
         raise DataError("no samples: the median age of nothing is not defined")
     return ages[(len(ages) - 1) // 2]
-
-
-def _read_table(table: Path) -> dict[int, dict[str, str]]:
-    """Return the rows by the number of the line on which each ends."""
-    rows: dict[int, dict[str, str]] = {}
-    line_of: dict[str, int] = {}
-    with table.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        try:
-            absent = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-            if absent:
-                raise DataError(f"{table}: column {absent[0]!r} is missing; the header must name {_COLUMNS}")
-            for row in reader:
-                place = f"{table}, line {reader.line_num}"
-                _check_row(row, place)
-                # Listed twice, a picture could be in `train` and in `test` at once.
-                first = line_of.setdefault(row["file"], reader.line_num)
-                if first != reader.line_num:
-                    raise DataError(f"{place}: {row['file']} is listed on line {first} already; remove one of the two")
-                rows[reader.line_num] = row
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise DataError(
-                f"{table}, line {reader.line_num + 1}: not readable as CSV in UTF-8 ({error}); mend that line"
-            ) from error
-    if not rows:
-        raise DataError(f"{table}: there are no rows below the header")
-    return rows
-
-
-def _check_row(row: Mapping[Any, Any], place: str) -> None:
-    """Refuse a row with fewer or more fields than the header, which DictReader fills or collects with None."""
-    if None in row or None in row.values():
-        count = sum(value is not None for key, value in row.items() if key is not None) + len(row.get(None, ()))
-        expected = sum(key is not None for key in row)
-        raise DataError(f"{place}: the row has {count} fields, the header {expected}; mend that line")
 
 
 def _sample_of_row(row: dict[str, str], place: str, stored: StoredPicture) -> Sample:
@@ -215,7 +187,7 @@ def _sample_of_name(path: Path) -> Sample | str:
         name=path.name,
         age_min=age,
         age_max=age,
-        split=_split_of_name(path.name),
+        split=split_of_name(path.name),
         gender=GENDERS[int(match["gender"])],
         race=RACES[int(match["race"])],
         path=path,
@@ -223,7 +195,8 @@ def _sample_of_name(path: Path) -> Sample | str:
     )
 
 
-def _split_of_name(name: str) -> Split:
+def split_of_name(name: str) -> Split:
+    """Return the split of a picture whose set has none: 80 / 8 / 12 %, by the hash of its name."""
     percent = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % 100
     if percent < 80:
         return "train"

@@ -14,6 +14,7 @@ from agepred_train.data import Sample
 from agepred_train.labels import Item
 from agepred_train.prepare import Faces
 from agepred_train.recipes import Recipe
+from agepred_train.windows import Windows
 
 Crop = NDArray[np.uint8]
 
@@ -31,6 +32,8 @@ class FaceCrops(Dataset[Item]):
         augmentation: the recipe whose random variation training crops get, drawn from torch's generator
             (each loader worker has its own); None leaves the crops as they are.
         teacher_side: of the same crop cut once more for teachers, varied alike; 0 for none.
+        windows: pixels that `agepred data --cache` kept, so that pictures need not be decoded; every sample must be
+            among them.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class FaceCrops(Dataset[Item]):
         side: int,
         augmentation: Recipe | None = None,
         teacher_side: int = 0,
+        windows: Windows | None = None,
     ) -> None:
         row_of = faces.row_of()
         rows = [row_of[sample.name] for sample in samples]
@@ -53,6 +57,9 @@ class FaceCrops(Dataset[Item]):
         self._teacher_side = teacher_side
         self._augmentation = augmentation
         self.without_face = len(samples) - len(self.samples)
+        self._windows = windows
+        row_of_window = windows.row_of() if windows else {}
+        self._window_rows = [row_of_window[sample.name] for sample in self.samples] if windows else []
 
     def __len__(self) -> int:
         """Return the number of samples with a face."""
@@ -77,18 +84,22 @@ class FaceCrops(Dataset[Item]):
 
     def _crops(self, index: int, sides: Sequence[int]) -> list[Crop]:
         """Return one crop at several sizes."""
-        picture, points = self.samples[index].read_picture(), self._landmarks[index]
-        recipe = self._augmentation
+        points, recipe = self._landmarks[index], self._augmentation
         if recipe is None:
-            return [align(picture, points, side=side, pixel_format="RGB") for side in sides]
+            return self._cut(index, points, sides)
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
-        points = move_points(points, DEFAULT_POINTS, recipe, rng)
+        cut = self._cut(index, move_points(points, DEFAULT_POINTS, recipe, rng), sides)
         drawn = rng.bit_generator.state
         crops = []
-        for side in sides:
+        for crop in cut:
             rng.bit_generator.state = drawn  # the same draws for every size
-            crops.append(vary_crop(align(picture, points, side=side, pixel_format="RGB"), recipe, rng))
+            crops.append(vary_crop(crop, recipe, rng))
         return crops
+
+    def _cut(self, index: int, points: NDArray[np.float32], sides: Sequence[int]) -> list[Crop]:
+        kept = self._windows.around(self._window_rows[index], points) if self._windows else None
+        picture, points = kept or (self.samples[index].read_picture(), points)
+        return [align(picture, points, side=side, pixel_format="RGB") for side in sides]
 
 
 def _channels_first(crop: Crop) -> Tensor:

@@ -2,24 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agepred_edge import FaceDetector
+from agepred_edge import Detection
 from agepred_train.archive import DataError
 from agepred_train.data import Collection, Sample
-from agepred_train.progress import progress_bar
+from agepred_train.parallel import CHUNK, in_chunks
 from agepred_train.storage import replacing, sha256_of_file
 
-# Faces.counts where the picture could not be decoded.
+# Faces.counts where the picture could not be decoded, or has more pixels a side than the core takes.
 CORRUPT = -1
 
-# A partial cache is written after this many pictures: about ten seconds of work are lost at worst.
-_CHUNK = 1000
+# A partial cache is written after this many pictures.
+_CHUNK = CHUNK
+
+
+class FaceFinder(Protocol):
+    """What `prepare` asks for faces: `agepred_edge.FaceDetector`, or another method with its answers."""
+
+    face_model: Path
+    points_model: Path | None
+
+    def detect(self, picture: NDArray[np.uint8], *, pixel_format: str) -> list[Detection]:
+        """Return the faces in a picture [height, width, 3], the largest first; called by several threads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,32 +96,26 @@ class Cleaning:
     """Files of the collection that were no samples at all, such as odd names in a folder."""
 
 
-def prepare(collection: Collection, finder: FaceDetector, out: Path) -> Faces:
+def prepare(collection: Collection, finder: FaceFinder, out: Path) -> Faces:
     """Detect the faces of every sample and write the cache `out`; a stopped run goes on where it was.
 
     A finished cache of the same samples, detector and refiner is returned as it is.
     """
     nothing = _empty(finder)
-    partial = out.with_name(out.name + ".partial")
+    unfinished = out.with_name(out.name + ".partial")
     samples = collection.samples
-    for path in (out, partial):
+    for path in (out, unfinished):
         faces = _load_matching(path, samples, nothing)
         if faces is not None and len(faces.names) == len(samples):
             return faces
     out.parent.mkdir(parents=True, exist_ok=True)
     faces = faces or nothing
-    with progress_bar() as progress:
-        task = progress.add_task("detecting faces", total=len(samples), completed=len(faces.names))
-        while len(faces.names) < len(samples):
-            start = len(faces.names)
-            rows = []
-            for sample in samples[start : start + _CHUNK]:
-                rows.append(_detect(finder, sample))
-                progress.advance(task)
-            faces = _append(faces, rows)
-            faces.save(partial)
+    detect = partial(_detect, finder)
+    for rows in in_chunks(detect, samples, description="detecting faces", start=len(faces.names), chunk=_CHUNK):
+        faces = _append(faces, rows)
+        faces.save(unfinished)
     faces.save(out)
-    partial.unlink()
+    unfinished.unlink(missing_ok=True)
     return faces
 
 
@@ -121,7 +126,7 @@ def clean(collection: Collection, faces: Faces, min_face_side: float) -> tuple[l
     dropped = {"corrupt": 0, "no_face": 0, "several_faces": 0, "small_face": 0}
     for sample in collection.part("train"):
         row = row_of[sample.name]
-        reason = _reason_to_drop(int(faces.counts[row]), float(faces.boxes[row, 2:].min()), min_face_side)
+        reason = reason_to_drop(int(faces.counts[row]), float(faces.boxes[row, 2:].min()), min_face_side)
         if reason is None:
             kept.append(sample)
         else:
@@ -133,19 +138,18 @@ def clean(collection: Collection, faces: Faces, min_face_side: float) -> tuple[l
 _Row = tuple[str, int, tuple[float, ...], float, NDArray[np.float32]]
 
 
-def _detect(finder: FaceDetector, sample: Sample) -> _Row:
+def _detect(finder: FaceFinder, sample: Sample) -> _Row:
     nothing = ((0.0,) * 4, 0.0, np.zeros((5, 2), np.float32))
     try:
-        picture = sample.read_picture()
-    except DataError:
+        found = finder.detect(sample.read_picture(), pixel_format="RGB")
+    except ValueError:  # not to be decoded, or of a size that the core refuses
         return (sample.name, CORRUPT, *nothing)
-    found = finder.detect(picture, pixel_format="RGB")
     if not found:
         return (sample.name, 0, *nothing)
     return (sample.name, len(found), found[0].box, found[0].score, found[0].landmarks)
 
 
-def _empty(finder: FaceDetector) -> Faces:
+def _empty(finder: FaceFinder) -> Faces:
     path = finder.face_model
     return Faces(
         names=np.empty(0, np.str_),
@@ -183,7 +187,14 @@ def _load_matching(path: Path, samples: Sequence[Sample], nothing: Faces) -> Fac
     return faces if same and faces.names.tolist() == names else None
 
 
-def _reason_to_drop(count: int, shorter_side: float, min_face_side: float) -> str | None:
+def reason_to_drop(count: int, shorter_side: float, min_face_side: float) -> str | None:
+    """Return why a picture is not fit for training: `corrupt`, `no_face`, `several_faces`, `small_face`, or None.
+
+    Args:
+        count: of the faces found; CORRUPT where the picture could not be decoded.
+        shorter_side: of the largest face's box in pixels.
+        min_face_side: the least of that, in pixels.
+    """
     if count == CORRUPT:
         return "corrupt"
     if count == 0:

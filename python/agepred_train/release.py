@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from agepred_train.card import write_card
-from agepred_train.evaluate import compare, load_predictions, measure
+from agepred_train.evaluation.comparison import compare
+from agepred_train.evaluation.figures import measure
+from agepred_train.evaluation.predictions import load_answers, probabilities_file
 from agepred_train.fit import RECORD
 from agepred_train.graph import read_keys, read_model
 from agepred_train.storage import sha256_of_file, write_json
@@ -106,11 +108,17 @@ def _check_evaluation(model: Path, predictions: Path, record: dict[str, Any]) ->
         raise ReleaseError(f"{predictions} was not made with {model}: evaluate again")
     if evaluation.get("predictions_sha256") != sha256_of_file(predictions):
         raise ReleaseError(f"{path} does not belong to {predictions}: evaluate again")
+    distributions = probabilities_file(predictions)
+    found = sha256_of_file(distributions) if distributions.is_file() else None
+    if found is None or evaluation.get("probabilities_sha256") != found:
+        raise ReleaseError(f"{path} does not belong to {distributions}: evaluate again")
     split = evaluation.get("split")
     if split != "test":
         raise ReleaseError(
             f"{predictions} is of the split {split}, a release states `test`: evaluate with --split test"
         )
+    if evaluation.get("limit") or evaluation.get("degradation"):
+        raise ReleaseError(f"{predictions} is not of the whole split as it is: evaluate without --limit")
     if not evaluation.get("data_sha256") or evaluation["data_sha256"] != record.get("data", {}).get("sha256"):
         raise ReleaseError(f"{predictions} is of other data than the run was trained on: evaluate on the same")
 
@@ -123,7 +131,7 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _metrics(parts: Parts, name: str, version: str, record: dict[str, Any]) -> dict[str, Any]:
-    fp32, int8 = load_predictions(parts.fp32_test), load_predictions(parts.int8_test)
+    fp32, int8 = load_answers(parts.fp32_test), load_answers(parts.int8_test)
     return {
         "format": 1,
         "name": name,
@@ -134,6 +142,7 @@ def _metrics(parts: Parts, name: str, version: str, record: dict[str, Any]) -> d
         },
         "test": {INT8: measure(int8), FP32: measure(fp32)},
         "int8_against_fp32": compare(int8, fp32),
+        "calibrated": int8.offsets is not None and fp32.offsets is not None,
         "commands": list(parts.commands),
         "record": record,
     }

@@ -26,6 +26,7 @@ from agepred_train.sampling import EpochSampler, ShareSampler, balancing_weights
 from agepred_train.sources import of_source, sources_of, weights_by_source
 from agepred_train.storage import write_json
 from agepred_train.task import RECORD_KEY, AgeTask
+from agepred_train.windows import Windows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ def train(
     *,
     weights: Path | None = None,
     teachers: Sequence[Path] = (),
+    windows: Windows | None = None,
     resume: bool = False,
 ) -> Run:
     """Train a network on the collection's `train` split and choose its epoch on `val`.
@@ -68,6 +70,7 @@ def train(
         weights: ImageNet `state_dict` to start from; None starts from random numbers, or when resuming
             from what the run started from.
         teachers: folders of finished runs to learn from beside the labels; several answer as their mean.
+        windows: the pixels around the faces, where they were kept; without them pictures are decoded.
         resume: go on from last.ckpt if there is one; recipe, data and detector must be those of the start.
 
     Raises:
@@ -81,7 +84,7 @@ def train(
     start = with_weights_of_run(out, start, resume=resume)
     lightning.seed_everything(recipe.seed, verbose=False)
     torch.set_num_threads(recipe.threads)
-    inputs = _Inputs.of(recipe, collection, faces, teacher_side=taught.side if taught else 0)
+    inputs = _Inputs.of(recipe, collection, faces, windows, teacher_side=taught.side if taught else 0)
     train_loader, val_loaders = _loaders(recipe, inputs)
     total_steps = recipe.epochs * len(train_loader)
     task = AgeTask(recipe, total_steps, start=start, sources=tuple(inputs.val), teachers=taught)
@@ -120,15 +123,19 @@ class _Inputs:
     median_age: int
 
     @staticmethod
-    def of(recipe: Recipe, collection: Collection, faces: Faces, teacher_side: int) -> "_Inputs":
+    def of(
+        recipe: Recipe, collection: Collection, faces: Faces, windows: Windows | None, teacher_side: int
+    ) -> "_Inputs":
         limit = recipe.max_train_samples or None
         samples, cleaning = clean(collection, faces, recipe.min_face_side)
         side = recipe.crop_side
         counted = [sample for sample in samples if sample.weight > 0]
-        train = FaceCrops(counted[:limit], faces, side=side, augmentation=recipe, teacher_side=teacher_side)
+        train = FaceCrops(
+            counted[:limit], faces, side=side, augmentation=recipe, teacher_side=teacher_side, windows=windows
+        )
         val_samples = collection.part("val")
         val = {
-            source: FaceCrops(of_source(val_samples, source)[:limit], faces, side=side)
+            source: FaceCrops(of_source(val_samples, source)[:limit], faces, side=side, windows=windows)
             for source in sources_of(collection)
         }
         # A further data set may be for training alone.

@@ -108,6 +108,31 @@ void test_age() {
                        "0-1,0-1"}}});
 }
 
+const Keys offsets = {{"agepred.interval.levels", "0.5,0.9"},
+                      {"agepred.interval.ages", "10,40,70"},
+                      {"agepred.interval.low", "0,1,2;0.5,-1,3"},
+                      {"agepred.interval.high", "1,1,1;2,2,2"}};
+
+void test_interval_offsets() {
+    CHECK(read(read_age_contract, age_keys).interval_offsets.levels.empty());
+    const Keys good = joined({age_keys, offsets});
+    const LeveledOffsets read_offsets = read(read_age_contract, good).interval_offsets;
+    CHECK(read_offsets.levels == std::vector<float>({0.5F, 0.9F}) && read_offsets.offsets.size() == 2);
+    CHECK(read_offsets.offsets[1].ages == std::vector<float>({10, 40, 70}));
+    CHECK(read_offsets.offsets[1].low == std::vector<float>({0.5F, -1, 3}));
+    CHECK(read_offsets.offsets[0].high == std::vector<float>({1, 1, 1}));
+    for (const auto &[key, value] : offsets) { // all or none
+        Keys keys = good;
+        keys.erase(key);
+        CHECK(refused_for(key, read_age_contract, keys));
+    }
+    test_wrong_keys(read_age_contract, good,
+                    {{"agepred.interval.levels", {"", "0.9,0.5", "0.5,0.5", "0,0.9", "0.5;0.9"}},
+                     {"agepred.interval.ages", {"", "10,70,40", "10,40,nan", "-1,40,70"}},
+                     {"agepred.interval.low", {"", "0,1,2", "0,1;0.5,-1,3", "0,1,2;0.5,-1,101", "0,1,2;0.5,-1,x"}},
+                     {"agepred.interval.high", {"1,1,1;2,2,2;3,3,3", "1,1,1;2,2", "inf,1,1;2,2,2"}}});
+}
+
 void test_face() {
     const FaceContract contract = read(read_face_contract, face_keys);
     CHECK(contract.version == "0.1.0" && contract.int8_exact);
@@ -138,6 +163,7 @@ void test_points() {
 
 int main() {
     test_age();
+    test_interval_offsets();
     test_face();
     test_points();
     return check::result();

@@ -80,6 +80,51 @@ void test_group_is_the_one_with_the_largest_sum() {
     CHECK(summarize(p, 0, 0.8F, groups).group == 1);
 }
 
+const LeveledOffsets known = {
+    {0.5F, 0.9F}, {{{20.0F, 60.0F}, {1.0F, 2.0F}, {0.0F, 4.0F}}, {{20.0F, 60.0F}, {3.0F, 6.0F}, {-2.0F, 8.0F}}}};
+
+void test_offsets_of_a_level() {
+    CHECK(offsets_at({}, 0.8F).ages.empty());
+    const auto check = [](float level, float low, float high) {
+        const IntervalOffsets at = offsets_at(known, level);
+        CHECK(at.ages == known.offsets[0].ages);
+        CHECK(check::near(at.low[1], low, 1e-5) && check::near(at.high[1], high, 1e-5));
+    };
+    check(0.5F, 2, 4);
+    check(0.9F, 6, 8);
+    check(0.7F, 4, 6);
+    check(0.25F, 1, 2); // nothing is moved at level 0
+    check(0.95F, 6, 8);
+}
+
+Estimate of_one_age(int age, const IntervalOffsets &offsets) {
+    std::vector<float> p(117, 0.0F);
+    p[static_cast<std::size_t>(age)] = 1.0F;
+    return summarize(p, 0, 0.8F, groups, offsets);
+}
+
+void test_offsets_move_the_ends() {
+    const IntervalOffsets &offsets = known.offsets[1];
+    const auto check = [&](int age, double low, double high) {
+        const Estimate moved = of_one_age(age, offsets);
+        const Estimate plain = of_one_age(age, {});
+        CHECK(moved.age == plain.age && moved.stddev == plain.stddev && moved.group == plain.group);
+        CHECK(check::near(moved.low, low, 1e-4) && check::near(moved.high, high, 1e-4));
+    };
+    check(60, 59.6 - 6, 60.4 + 8);
+    check(40, 39.6 - 4.5, 40.4 + 3);
+    check(90, 89.6 - 6, 90.4 + 8); // beyond the last age
+    check(20, 19.6 - 3, 20.4 - 2);
+}
+
+void test_ends_stay_within_the_ages_and_in_order() {
+    CHECK(of_one_age(1, known.offsets[1]).low == 0);
+    CHECK(of_one_age(114, known.offsets[1]).high == 116);
+    const IntervalOffsets inward = {{0.0F}, {-50.0F}, {-50.0F}};
+    const Estimate crossed = of_one_age(58, inward);
+    CHECK(crossed.low == crossed.high && check::near(crossed.low, 58, 1e-4));
+}
+
 } // namespace
 
 int main() {
@@ -88,5 +133,8 @@ int main() {
     test_normal();
     test_quantiles_are_ordered_and_bounded();
     test_group_is_the_one_with_the_largest_sum();
+    test_offsets_of_a_level();
+    test_offsets_move_the_ends();
+    test_ends_stay_within_the_ages_and_in_order();
     return check::result();
 }

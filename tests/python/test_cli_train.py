@@ -149,10 +149,10 @@ def finished(folder, workplace):
     assert run("train", "smoke", folder, "--set", "epochs=1", "--out", "run").exit_code == 0
     assert run("export", "run").exit_code == 0
     assert run("quantize", "run/fp32.onnx", folder, "--crops", "32").exit_code == 0
-    for name in ("fp32", "int8"):
-        result = run("eval", f"run/{name}.onnx", folder, "--split", "test")
-        assert result.exit_code == 0, result.output
-        assert "mean absolute error" in result.stdout
+    result = run("eval", "run/fp32.onnx", "run/int8.onnx", "--data", folder, "--split", "test")
+    assert result.exit_code == 0, result.output
+    assert "mean absolute error" in result.stdout
+    assert "could not be read" not in result.stdout
     return workplace
 
 
@@ -179,29 +179,39 @@ def test_eval_of_the_packaged_model_writes_into_the_current_folder(finished, fol
     packaged = finished / "run"
     monkeypatch.setattr("agepred_edge.model_files.default_age_model", lambda: packaged)
     before = sorted(packaged.iterdir())
-    result = run("eval", "int8.onnx", folder)
+    result = run("eval", "int8.onnx", "--data", folder)
     assert result.exit_code == 0, result.output
-    assert (finished / "int8-val.csv").is_file()
-    assert (finished / "int8-val.json").is_file()
+    for ending in ("csv", "npz", "json"):
+        assert (finished / f"int8-UTKFace-val.{ending}").is_file()
     assert sorted(packaged.iterdir()) == before
 
 
 def test_eval_counts_a_picture_that_cannot_be_read(finished, folder, tmp_path):
     damaged = tmp_path / "damaged"
     shutil.copytree(folder, damaged)
-    with (finished / "run" / "int8-test.csv").open() as file:
-        name = next(csv.DictReader(file))["name"]
+    with (finished / "run" / "int8-UTKFace-test.csv").open() as file:
+        name = next(csv.DictReader(file))["file"]
     (damaged / name).write_bytes(b"no picture")
-    result = run("eval", "run/int8.onnx", damaged, "--split", "test", "--out", "damaged.csv")
+    result = run("eval", "run/int8.onnx", "--data", damaged, "--split", "test", "--out", "answers")
     assert result.exit_code == 0, result.output
-    assert "(1 could not be read)" in result.stdout
-    assert json.loads((finished / "damaged.json").read_text())["figures"]["unreadable"] == 1
-    with (finished / "damaged.csv").open() as file:
-        assert [row["name"] for row in csv.DictReader(file) if row["faces"] == "-1"] == [name]
+    assert "of these could not be read" in result.stdout
+    assert json.loads((finished / "answers/int8-damaged-test.json").read_text())["figures"]["unreadable"] == 1
+    with (finished / "answers/int8-damaged-test.csv").open() as file:
+        assert [row["file"] for row in csv.DictReader(file) if row["faces"] == "-1"] == [name]
+
+
+def test_release_needs_the_answers_of_one_set(finished):
+    (finished / "run/int8-faces-test.csv").write_text("")
+    result = run("release", "run")
+    assert result.exit_code == 2
+    assert "there is int8-UTKFace-test.csv, int8-faces-test.csv; evaluate again" in result.stderr
+    assert not (finished / "models").exists()
 
 
 def test_release_refuses_an_evaluation_of_another_split(finished, folder):
-    assert run("eval", "run/int8.onnx", folder, "--split", "val", "--out", "run/int8-test.csv").exit_code == 0
+    assert run("eval", "run/int8.onnx", "--data", folder, "--split", "val").exit_code == 0
+    for ending in ("csv", "npz", "json"):
+        (finished / f"run/int8-UTKFace-val.{ending}").replace(finished / f"run/int8-UTKFace-test.{ending}")
     result = run("release", "run")
     assert result.exit_code == 2
     assert "is of the split val" in result.stderr
@@ -210,14 +220,55 @@ def test_release_refuses_an_evaluation_of_another_split(finished, folder):
 
 def test_eval_refuses_what_it_cannot_do(finished, folder, tmp_path):
     for arguments, words in (
-        (["absent.onnx", folder], "absent.onnx"),
-        (["run/int8.onnx", "absent"], "absent"),
-        (["run/int8.onnx", folder, "--out", "run"], "--out run"),
-        (["run/int8.onnx", folder, "--out", "nowhere/answers.csv"], "--out nowhere/answers.csv"),
-        (["run/record.json", folder], "record.json"),
-        (["run/int8.onnx", folder, "--split", "all"], "all"),
+        (["absent.onnx", "--data", folder], "absent.onnx"),
+        (["run/int8.onnx", "--data", "absent"], "absent"),
+        (["run/int8.onnx", "--data", folder, "--out", "run/int8.onnx"], "--out run/int8.onnx"),
+        (["run/int8.onnx", "--data", folder, "--json", "nowhere/all.json"], "--json nowhere/all.json"),
+        (["run/record.json", "--data", folder], "record.json"),
+        (["run/int8.onnx", "--data", folder, "--split", "all"], "all"),
     ):
         result = run("eval", *arguments)
         assert result.exit_code == 2, arguments
         assert words in result.stderr
         assert "Traceback" not in result.output
+
+
+def test_manifest_of_data_trains_without_the_pictures(folder, workplace):
+    """With --cache the pixels are kept: what training reads of a picture is no more than that it is there."""
+    result = run("data", folder, "--out", "build/mine.csv", "--report", "report", "--cache", "--split", "60/20/20")
+    assert result.exit_code == 0, result.output
+    assert "written: build/mine.csv" in result.stdout
+    assert {path.name for path in (workplace / "report").iterdir()} == {"report.html", "report.json"}
+    assert not list((workplace / "build").glob("*.partial*"))
+    trained = run("train", "smoke", "build/mine.csv", "--set", "epochs=1", "--set", "max_train_samples=16")
+    assert trained.exit_code == 0, trained.output
+    record = json.loads((workplace / "build/runs/smoke/record.json").read_text())
+    assert set(record["data"]["sha256"]) == {"mine.csv", "names and sizes"}
+
+
+def test_folds_find_their_caches(folder, workplace):
+    assert run("data", folder, "--limit", "40", "--split", "folds:2", "--cache").exit_code == 0
+    for fold in ("UTKFace-40-fold1", "UTKFace-40-fold2"):
+        for name in (".csv", "-faces.npz", "-windows.bin", "-windows.bin.npz"):
+            assert (workplace / "build" / f"{fold}{name}").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--layout", "pony"], "no layout 'pony'; there are packed"),
+        (["--split", "1/2/3"], "6 percent together"),
+        (["--ranges", "YOUNG"], "write it like YOUNG=0-29"),
+        (["--conflicts", "shout"], "write drop, keep"),
+        (["--conflicts", "weight:2"], "within 0 to 1"),
+        (["--cleaner", "broom"], "there are detector and haar"),
+        (["--layout", "fairface"], "is it FairFace"),
+        (["--out", "."], "a name that ends so"),
+    ],
+)
+def test_options_that_make_no_sense_leave_nothing_behind(folder, workplace, options, words):
+    result = run("data", folder, *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.output
+    assert not list(workplace.iterdir())

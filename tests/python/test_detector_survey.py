@@ -13,10 +13,10 @@ from agepred_train.detector import steadiness as steadinesses
 from agepred_train.detector import survey as surveys
 from agepred_train.detector.annotations import Annotation
 from agepred_train.detector.measure import point_errors
-from agepred_train.detector.plots import Line, plot, steps
 from agepred_train.detector.steadiness import SCALES, SHIFTS, _Answer, shifted, spread
 from agepred_train.detector.survey import Clock, Column, survey, tiles, turned, turned_points, whole
 from agepred_train.detector.worst import Case, thumbnail
+from agepred_train.plots import Line, plot, steps
 
 VARIANTS = 1 + len(SHIFTS) + len(SCALES)
 FIVE = np.array([[30, 40], [70, 40], [50, 60], [35, 80], [65, 80]], np.float64)

@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from PIL import Image
 from tiny_set import faces_of, make_collection
 
 from agepred_edge import FaceDetector
@@ -84,6 +85,14 @@ def test_undecodable_picture_is_counted_and_not_fatal(finder, yunet, tmp_path):
     collection.samples[0].path.write_bytes(b"no picture")
     faces = prepare(collection, finder, tmp_path / "faces.npz")
     assert faces.counts[0] == CORRUPT
+
+
+def test_picture_that_the_core_refuses_does_not_end_the_work(finder, tmp_path):
+    collection = make_collection(tmp_path, train=2, val=0, test=0)
+    Image.new("L", (70_000, 2)).save(collection.samples[0].path, "PNG")
+    enlarged = dataclasses.replace(collection.samples[0], size=collection.samples[0].path.stat().st_size)
+    collection = dataclasses.replace(collection, samples=(enlarged, collection.samples[1]))
+    assert prepare(collection, finder, tmp_path / "faces.npz").counts[0] == CORRUPT
 
 
 def test_files_that_are_no_cache_are_refused(tmp_path):

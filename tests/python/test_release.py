@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import onnx
 import pytest
+from tiny_answers import normal
 from tiny_set import crops, make_run
 
 from agepred_train import release as releasing
@@ -14,7 +15,8 @@ from agepred_train import start_weights
 from agepred_train.archive import DataError
 from agepred_train.card import write_card
 from agepred_train.data import GENDERS, RACES
-from agepred_train.evaluate import Prediction, group_of, measure, save_predictions
+from agepred_train.evaluation.figures import measure
+from agepred_train.evaluation.predictions import Answers, Prediction, group_of, probabilities_file, save_answers
 from agepred_train.export import GROUPS, export
 from agepred_train.quantize import Quantization, quantize_graph
 from agepred_train.release import Parts, ReleaseError, release
@@ -33,8 +35,9 @@ def write_evaluation(path, model, seed):
         groups = {"label_group": group_of(label, GROUPS), "group": group_of(age, GROUPS)}
         rows.append(
             Prediction(
-                name=str(number),
-                label=label,
+                file=str(number),
+                age_min=label,
+                age_max=label,
                 gender=GENDERS[number % 2],
                 race=RACES[number % 5],
                 coral="test" if number % 3 else "",
@@ -46,14 +49,16 @@ def write_evaluation(path, model, seed):
                 **groups,
             )
         )
-    save_predictions(path, rows)
+    answers = Answers(rows=tuple(rows), probabilities=normal([row.age for row in rows], 4.0))
+    save_answers(path, answers)
     report = {
         "model_sha256": sha256_of_file(model),
         "split": "test",
         "pictures": len(rows),
         "data_sha256": DATA,
         "predictions_sha256": sha256_of_file(path),
-        "figures": measure(rows),
+        "probabilities_sha256": sha256_of_file(probabilities_file(path)),
+        "figures": measure(answers),
     }
     write_json(path.with_suffix(".json"), report)
     return path
@@ -110,6 +115,7 @@ def test_card_has_the_sections_and_the_figures(parts, tmp_path):
         "Training",
         "Terms",
         "Results",
+        "Uncertainty",
         "Factors",
         "Caveats",
         "How it was made",
@@ -124,11 +130,21 @@ def test_card_has_the_sections_and_the_figures(parts, tmp_path):
         "| 81-116 |",
         "| female |",
         "| Indian |",
+        "not calibrated",
+        f"| 90% | {metrics['test']['int8.onnx']['calibration']['intervals']['0.9']['coverage']:.1%} |",
     ):
         assert word in card
     assert "agepred export run" in card
     assert "None" not in card
     assert max(map(len, card.splitlines())) <= 200
+
+
+def test_card_says_that_the_files_are_calibrated(parts, tmp_path):
+    metrics = json.loads((release(parts, tmp_path, name="age_tiny") / "metrics.json").read_text())
+    assert not metrics["calibrated"]
+    card = write_card(metrics | {"calibrated": True})
+    assert "offsets of the ends by age were fitted on the split `val`" in card
+    assert "not calibrated" not in card
 
 
 def test_older_release_is_replaced_as_a_whole(parts, tmp_path):
@@ -170,7 +186,8 @@ def changed(parts, tmp_path):
 
     def change(**changes):
         copy = tmp_path / "int8-test.csv"
-        shutil.copyfile(parts.int8_test, copy)
+        for suffix in (".csv", ".npz"):
+            shutil.copyfile(parts.int8_test.with_suffix(suffix), copy.with_suffix(suffix))
         report = json.loads(parts.int8_test.with_suffix(".json").read_text()) | changes
         report = {key: value for key, value in report.items() if value is not None}
         copy.with_suffix(".json").write_text(json.dumps(report))
@@ -184,9 +201,12 @@ def changed(parts, tmp_path):
     [
         ({"split": "val"}, r"int8-test\.csv is of the split val"),
         ({"split": None}, "--split test"),
+        ({"limit": 100}, "not of the whole split"),
+        ({"degradation": "blur"}, "not of the whole split"),
         ({"data_sha256": DATA | {"utkface.csv": "c" * 64}}, "other data"),
         ({"data_sha256": None}, "other data"),
         ({"predictions_sha256": "0" * 64}, "does not belong"),
+        ({"probabilities_sha256": "0" * 64}, r"does not belong to .*int8-test\.npz"),
     ],
 )
 def test_only_the_test_split_of_the_same_data_is_released(changed, tmp_path, changes, words):

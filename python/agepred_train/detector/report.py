@@ -1,6 +1,5 @@
 """An evaluation as one HTML file that needs nothing beside it: tables, plots, and the worst cases as pictures."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -8,17 +7,11 @@ from typing import Any
 
 from agepred_train.detector.evaluation import Evaluation
 from agepred_train.detector.figures import heading, headlines
-from agepred_train.detector.plots import Line, plot, steps
 from agepred_train.detector.worst import Case, thumbnail
+from agepred_train.pages import STYLE, picture, table
+from agepred_train.plots import Line, plot, steps
 from agepred_train.storage import replacing
 
-_STYLE = """
-body{font:14px/1.45 sans-serif;max-width:1100px;margin:24px auto;padding:0 16px;color:#222}
-table{border-collapse:collapse;margin:8px 0 20px}td,th{padding:3px 12px;border-bottom:1px solid #ddd;text-align:right}
-td:first-child,th:first-child{text-align:left;white-space:pre}h2{margin-top:36px}svg{margin:0 12px 12px 0}
-figure{display:inline-block;width:210px;margin:4px;vertical-align:top;font-size:11px;overflow-wrap:anywhere}
-figure img{display:block}code{font-size:12px;overflow-wrap:anywhere}
-"""
 _METHOD = """Every answer comes through agepred's C++ core. Boxes: answers are taken from the surest on; each belongs to
 the labeled face that it overlaps most, and is a hit from an overlap of 0.5 on, once a face. Average precision is the
 area below the interpolated curve at a threshold of 0.02; recall is at the working threshold. Points: a face's answer is
@@ -41,8 +34,8 @@ def _page(evaluation: Evaluation) -> str:
     rows = document["rows"]
     parts = [
         "<!DOCTYPE html><html lang=en><meta charset=utf-8><title>Face detectors</title>",
-        f"<style>{_STYLE}</style><h1>Face detectors, {escape(heading(document))}</h1>",
-        _table(["", *columns], [[title, *texts] for title, texts in headlines(rows, columns)]),
+        f"<style>{STYLE}</style><h1>Face detectors, {escape(heading(document))}</h1>",
+        table(["", *columns], [[title, *texts] for title, texts in headlines(rows, columns)]),
         f"<p>{escape(_METHOD)}</p>",
         *(f"<p>Left out: {escape(row)}, {escape(reason)}</p>" for row, reason in document["left_out"].items()),
         "<h2>Curves</h2>",
@@ -54,8 +47,8 @@ def _page(evaluation: Evaluation) -> str:
         "<h2>Worst cases</h2><p>Labels are green, answers red.</p>",
         *_cases(evaluation.cases),
         "<h2>What was measured</h2>",
-        _table(["", "pictures", "files"], [_data_row(name, used) for name, used in document["data"].items()]),
-        _table(
+        table(["", "pictures", "files"], [_data_row(name, used) for name, used in document["data"].items()]),
+        table(
             ["", "file", "SHA-256", "threshold"],
             [row for name in columns for row in _files(name, document["columns"][name])],
         ),
@@ -94,13 +87,13 @@ def _points(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
         parts.append(f"<h3>{escape(row)}</h3>")
         for kind in ("by_point", "by_height", "by_roll"):
             groups = list(next(iter(of_column.values()))[kind])
-            table = [
+            cells = [
                 [f"{column}: {group}", *_error_cells(figures[kind][group])]
                 for group in groups
                 for column, figures in of_column.items()
             ]
             heading = ["", "faces", "missed", "mean", "median", "95th percentile"]
-            parts.append(_table(heading, table))
+            parts.append(table(heading, cells))
             parts += [
                 _histograms(f"{row}, {column}: {kind.replace('_', ' ')}", figures["histogram"], kind)
                 for column, figures in of_column.items()
@@ -137,12 +130,12 @@ def _calibrations(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
         parts.append(plot(row, "mean score", "share of labeled faces", [*lines, ideal]))
         heading = ["score", *(f"{name}: {what}" for name in of_column for what in ("answers", "hits"))]
         bins = zip(*(figures["bins"] for figures in of_column.values()), strict=True)
-        table = [
+        cells = [
             [f"{of_bin[0]['from']:.1f} to {of_bin[0]['to']:.1f}"]
             + [text for line in of_bin for text in (str(line["answers"]), _percent(line["hits"]))]
             for of_bin in bins
         ]
-        parts.append(_table(heading, table))
+        parts.append(table(heading, cells))
     return parts
 
 
@@ -151,10 +144,7 @@ def _cases(cases: Sequence[Case]) -> list[str]:
     for case in cases:
         if heading != (heading := f"{case.column}: {case.kind}"):
             parts.append(f"<h3>{escape(heading)}</h3>")
-        picture = base64.b64encode(thumbnail(case)).decode()
-        caption = escape(case.caption)
-        image = f'<img src="data:image/jpeg;base64,{picture}" alt="{caption}">'
-        parts.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
+        parts.append(picture(thumbnail(case), case.caption))
     return parts or ["<p>None.</p>"]
 
 
@@ -183,9 +173,3 @@ def _percent(value: float | None) -> str:
 
 def _have(of_column: Mapping[str, Any], key: str) -> bool:
     return all(key in figures for figures in of_column.values())
-
-
-def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(text)}</th>" for text in heading)
-    body = "".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"

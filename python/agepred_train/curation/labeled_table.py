@@ -1,0 +1,113 @@
+"""Any table of pictures with ages or ranges of ages: the columns are known by their usual names."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from agepred_train.archive import DataError, StoredPicture
+from agepred_train.curation.labels import Ranges, ages_of, bounds_of, gender_of, race_of
+from agepred_train.data import Sample, Split, split_of_name
+from agepred_train.table import read_header, read_table
+
+# The names of columns, in small letters, the best first.
+_FILE = ("file", "path", "filename", "file_name", "image", "img", "id")
+_AGE = ("age", "class", "age_range", "age_group")
+_GENDER = ("gender", "sex")
+_RACE = ("race", "ethnicity")
+
+Find = Callable[[str], StoredPicture | None]
+"""Gives the place of the picture that a table names, or None where it is not there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabeledTable:
+    """The pictures of a table, and what could not be used."""
+
+    samples: tuple[Sample, ...]
+    """Usable rows, in their order."""
+    skipped: tuple[str, ...]
+    """Rows left out, each as `name: reason`."""
+    has_splits: bool
+    """Whether the table says which split a picture belongs to; otherwise a hash of its name does."""
+
+
+def read_labeled_table(table: Path, find: Find, *, ranges: Ranges, split: Split | None = None) -> LabeledTable:
+    """Read a table; rows without a usable label or picture are left out and listed.
+
+    Args:
+        table: CSV whose header names a picture's file and its `age`, or `age_min` and `age_max`; known besides are
+            gender, race, split, group, weight and coral.
+        find: tells where a picture lies.
+        ranges: what named classes of ages stand for.
+        split: of all pictures, where it is not in the table but known from elsewhere.
+
+    Raises:
+        FileNotFoundError: the table is not there.
+        DataError: it has no such columns, is malformed, or has no usable row.
+    """
+    header = {name.strip().lower(): name for name in read_header(table)}
+    file = _column(header, _FILE)
+    age = _column(header, _AGE)
+    bounds = [header[name] for name in ("age_min", "age_max") if name in header]
+    if file is None or (age is None and len(bounds) < 2):
+        raise DataError(
+            f"{table}: no column names the {'file' if file is None else 'age'}; the header must name "
+            f"one of {', '.join(_FILE)} and one of {', '.join(_AGE)}, or age_min and age_max"
+        )
+    rows = read_table(table, tuple(header.values()), lambda row: row[file])
+    reader = _RowReader(header=header, file=file, age=age, bounds=bounds, ranges=ranges, split=split)
+    samples: list[Sample] = []
+    skipped: list[str] = []
+    for line, row in rows.items():
+        stored = find(row[file].strip())
+        if stored is None:
+            skipped.append(f"{row[file]}: the picture is not there (line {line})")
+            continue
+        try:
+            samples.append(reader.sample(row, stored))
+        except ValueError as error:
+            skipped.append(f"{row[file]}: {error} (line {line})")
+    if not samples:
+        raise DataError(f"{table}: none of {len(rows)} rows can be used, first {skipped[0]}")
+    return LabeledTable(
+        samples=tuple(samples), skipped=tuple(skipped), has_splits="split" in header or split is not None
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RowReader:
+    header: Mapping[str, str]
+    file: str
+    age: str | None
+    bounds: Sequence[str]
+    ranges: Ranges
+    split: Split | None
+
+    def sample(self, row: Mapping[str, str], stored: StoredPicture) -> Sample:
+        if len(self.bounds) == 2:
+            low, high = bounds_of(row[self.bounds[0]], row[self.bounds[1]])
+        else:
+            low, high = ages_of(row[cast("str", self.age)], self.ranges)
+        return Sample(
+            name=stored.name,
+            age_min=low,
+            age_max=high,
+            split=self.split or cast("Split", self._text(row, ("split",)) or split_of_name(stored.name)),
+            gender=gender_of(self._text(row, _GENDER)),
+            race=race_of(self._text(row, _RACE)),
+            coral=self._text(row, ("coral",)),
+            group=self._text(row, ("group",)),
+            weight=float(self._text(row, ("weight",)) or 1),
+            path=stored.path,
+            offset=stored.offset,
+            size=stored.size,
+        )
+
+    def _text(self, row: Mapping[str, str], names: Sequence[str]) -> str:
+        column = _column(self.header, names)
+        return row[column].strip() if column else ""
+
+
+def _column(header: Mapping[str, str], names: Sequence[str]) -> str | None:
+    return next((header[name] for name in names if name in header), None)

@@ -1,0 +1,122 @@
+"""The table that `agepred data` writes and training reads: one row a picture, with the reason where it is dropped."""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from agepred_train.archive import DataError, StoredPicture, index_archive
+from agepred_train.data import Collection, Sample, Split, names_and_sizes
+from agepred_train.storage import replacing, sha256_of_file
+from agepred_train.table import read_header, read_table
+
+COLUMNS = (
+    "name", "path", "member", "age_min", "age_max", "gender", "race", "coral", "split", "group", "weight", "dropped",
+)  # fmt: skip
+"""In this order; docs/training.md tells what each holds."""
+
+
+def write_manifest(table: Path, samples: Sequence[Sample], dropped: Sequence[str]) -> None:
+    """Write the table; a file of that name is replaced only once the new one is whole.
+
+    Args:
+        table: the file. Paths in it are relative to its folder.
+        samples: all pictures, each with its final split, group and weight.
+        dropped: why training leaves a picture out, one a sample; empty where it does not.
+    """
+    folder = table.parent.resolve()
+    members = _members(samples)
+    relative = {path: os.path.relpath(path.resolve(), folder) for path in {sample.path for sample in samples}}
+    with replacing(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        for sample, reason in zip(samples, dropped, strict=True):
+            writer.writerow(
+                {
+                    "name": sample.name,
+                    "path": relative[sample.path],
+                    "member": members.get((sample.path, sample.offset), ""),
+                    "age_min": sample.age_min,
+                    "age_max": sample.age_max,
+                    "gender": sample.gender,
+                    "race": sample.race,
+                    "coral": sample.coral,
+                    "split": sample.split,
+                    "group": sample.group,
+                    "weight": f"{sample.weight:g}",
+                    "dropped": reason,
+                }
+            )
+
+
+def is_manifest(table: Path) -> bool:
+    """Return whether a table is a manifest, by its columns."""
+    return set(COLUMNS) <= set(read_header(table))
+
+
+def read_manifest(table: Path) -> Collection:
+    """Read a manifest. A training picture that is dropped belongs to the split `drop`; others stay where they are.
+
+    Raises:
+        FileNotFoundError: the table or an archive is not there.
+        DataError: the table is malformed, or a picture is not where it says.
+    """
+    rows = read_table(table, COLUMNS, lambda row: row["name"])
+    finder = _Finder(table.parent.resolve())
+    samples = tuple(_sample(row, f"{table}, line {line}", finder) for line, row in rows.items())
+    hashes = {table.name: sha256_of_file(table)}
+    hashes |= {archive.name: sha256_of_file(archive) for archive in finder.archives}
+    if plain := [sample for sample in samples if sample.path not in finder.archives]:
+        hashes["names and sizes"] = names_and_sizes(plain)
+    return Collection(samples=samples, hashes=hashes)
+
+
+def _members(samples: Sequence[Sample]) -> dict[tuple[Path, int], str]:
+    """Return the names inside their archives of the pictures that lie in one, by archive and first byte."""
+    # A tar's first member begins behind a header, a file of its own at 0.
+    archives = {sample.path for sample in samples if sample.offset}
+    return {(archive, member.offset): name for archive in archives for name, member in index_archive(archive).items()}
+
+
+class _Finder:
+    """Finds pictures from a folder on; archives are indexed once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.archives: dict[Path, Mapping[str, StoredPicture]] = {}
+
+    def find(self, path: str, member: str) -> StoredPicture:
+        """Return the place of a picture; DataError where it is not there."""
+        file = Path(os.path.normpath(self._folder / path))
+        if not file.is_file():
+            raise DataError(f"{file} is not there; run `agepred data` again where the pictures are")
+        if not member:
+            return StoredPicture(name=file.name, path=file, size=file.stat().st_size)
+        if file not in self.archives:
+            self.archives[file] = index_archive(file)
+        if member not in self.archives[file]:
+            raise DataError(f"{file} does not hold {member}; run `agepred data` again on that archive")
+        return self.archives[file][member]
+
+
+def _sample(row: Mapping[str, str], place: str, finder: _Finder) -> Sample:
+    try:
+        stored = finder.find(row["path"], row["member"])
+        split = cast("Split", row["split"])
+        return Sample(
+            name=row["name"],
+            age_min=int(row["age_min"]),
+            age_max=int(row["age_max"]),
+            split="drop" if row["dropped"] and split == "train" else split,
+            gender=row["gender"],
+            race=row["race"],
+            coral=row["coral"],
+            group=row["group"],
+            weight=float(row["weight"]),
+            path=stored.path,
+            offset=stored.offset,
+            size=stored.size,
+        )
+    except ValueError as error:
+        raise DataError(f"{place}: row of {row['name']}: {error}") from error
