@@ -68,7 +68,7 @@ def whole_run(folder, *, seed=0):
     """A run whose record names its data and the known start weights."""
     run = make_run(folder, seed=seed)
     record = json.loads((run / "record.json").read_text())
-    (weights,) = start_weights.KNOWN
+    weights, *_ = start_weights.KNOWN
     record |= {"data": {"sha256": DATA, "median_train_age": 29}, "start_weights_sha256": weights}
     (run / "record.json").write_text(json.dumps(record))
     return run
