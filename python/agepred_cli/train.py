@@ -32,7 +32,8 @@ def train(  # noqa: PLR0917 - Typer reads the parameters by name
         list[Path],
         typer.Argument(
             metavar="SOURCE...",
-            help="Folders of pictures, or tars with their csv beside; the first one's val chooses the epoch.",
+            help="Tables of `agepred data`, folders of pictures, or tars with their csv beside; the first one's val "
+            "chooses the epoch.",
         ),
     ],
     changes: Annotated[

@@ -39,6 +39,8 @@ _CAVEATS = """\
   errors of their own, and so are the ages measured against them here.
 - The pictures were collected on the web. On other pictures (studio portraits, cameras in rooms, other
   parts of the world) errors are larger; figures on UTKFace do not carry over.
+- Some pictures of `test` have near-duplicates in `train`. `agepred data` finds them and leaves them out where training
+  reads its table; training on the set itself does not.
 - The eldest are few in training and are taken for younger. Young adults tend to be taken for older.
 - The gender and race labels, too, were assigned by others; the tables show where the model fails more, not
   who anybody is.

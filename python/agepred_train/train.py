@@ -151,7 +151,7 @@ class _Inputs:
             train=train,
             val=val,
             cleaning=asdict(cleaning),
-            median_age=_median_age(of_source(collection.part("train"), sources_of(collection)[0])),
+            median_age=_median_age(_of_first_or_all(collection)),
         )
 
 
@@ -170,6 +170,12 @@ def _weight(crops: FaceCrops, recipe: Recipe, sources: Sequence[str]) -> None:
 
 def _balance(recipe: Recipe, crops: FaceCrops) -> np.ndarray[Any, np.dtype[np.float64]]:
     return balancing_weights(crops.samples, by_group=recipe.head == "groups", power=recipe.balance_power)
+
+
+def _of_first_or_all(collection: Collection) -> Sequence[Sample]:
+    """Return what the first data set has to train on, or all have where it only validates."""
+    samples = collection.part("train")
+    return of_source(samples, sources_of(collection)[0]) or samples
 
 
 def _median_age(samples: Sequence[Sample]) -> int:
