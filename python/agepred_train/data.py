@@ -19,6 +19,9 @@ GENDERS = ("male", "female")
 RACES = ("White", "Black", "Asian", "Indian", "other")
 """In the order of UTKFace's codes."""
 
+GROUPS = ((0, 25), (26, 50), (51, 75), (76, 116))
+"""First and last age of each of the four groups by which answers are judged."""
+
 # The network's classes: UTKFace's oldest label is 116.
 AGES = range(117)
 

@@ -14,10 +14,9 @@ from torch import nn
 
 from agepred_edge import DEFAULT_POINTS
 from agepred_train.archive import DataError
-from agepred_train.data import AGES
+from agepred_train.data import AGES, GROUPS
 from agepred_train.fit import RECORD
 from agepred_train.graph import INPUT, GraphWriter, common_keys, run_model, write_model
-from agepred_train.labels import GROUPS
 from agepred_train.model import AgeNetwork, InvertedResidual
 from agepred_train.network import load_run
 from agepred_train.recipes import Recipe

@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from agepred_train.data import AGES
-from agepred_train.labels import GROUPS, Labels, allowed_groups, group_of
+from agepred_train.data import AGES, GROUPS
+from agepred_train.labels import Labels, allowed_groups, group_of
 from agepred_train.loss import age_loss, expected_age, group_loss, mean_variance_loss, range_loss, squared_loss
 from agepred_train.recipes import Recipe
 

@@ -5,8 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-GROUPS = ((0, 25), (26, 50), (51, 75), (76, 116))
-"""First and last age of each of the four groups."""
+from agepred_train.data import GROUPS
 
 
 class Labels(NamedTuple):

@@ -8,8 +8,7 @@ import torch.distributed
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
-from agepred_train.data import AGES, Sample
-from agepred_train.labels import GROUPS
+from agepred_train.data import AGES, GROUPS, Sample
 
 
 def balancing_weights(samples: Sequence[Sample], *, by_group: bool, power: float) -> NDArray[np.float64]:

@@ -13,11 +13,12 @@ from tiny_set import make_collection
 
 from agepred_edge import AgeEstimator, FaceDetector
 from agepred_train.archive import DataError
+from agepred_train.data import GROUPS
 from agepred_train.evaluation import ask as asking
 from agepred_train.evaluation.ask import Partial, Question, ask, evaluate_file
 from agepred_train.evaluation.degradations import DEGRADATIONS
 from agepred_train.evaluation.labels import LabeledSet, read_labeled
-from agepred_train.evaluation.predictions import GROUPS, load_answers, save_answers
+from agepred_train.evaluation.predictions import load_answers, save_answers
 from agepred_train.prepare import CORRUPT
 from agepred_train.storage import sha256_of_file
 

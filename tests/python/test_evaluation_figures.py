@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from tiny_answers import answers, normal, row
 
+from agepred_train.data import GROUPS
 from agepred_train.evaluation.comparison import compare
 from agepred_train.evaluation.figures import BANDS, DECADES, inside_range, measure, rank_correlation
-from agepred_train.evaluation.predictions import GROUPS, group_of, group_of_label
+from agepred_train.evaluation.predictions import group_of, group_of_label
 
 
 def test_figures_by_hand():

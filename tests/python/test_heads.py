@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from agepred_train import recipes
+from agepred_train.data import GROUPS
 from agepred_train.heads import head_of
-from agepred_train.labels import GROUPS, Labels, group_of, labels_of_ages
+from agepred_train.labels import Labels, group_of, labels_of_ages
 
 LOSSES = {
     "distribution": ("soft_label", "mean_variance", "cross_entropy"),

@@ -14,10 +14,10 @@ from agepred_train import release as releasing
 from agepred_train import start_weights
 from agepred_train.archive import DataError
 from agepred_train.card import write_card
-from agepred_train.data import GENDERS, RACES
+from agepred_train.data import GENDERS, GROUPS, RACES
 from agepred_train.evaluation.figures import measure
 from agepred_train.evaluation.predictions import Answers, Prediction, group_of, probabilities_file, save_answers
-from agepred_train.export import GROUPS, export
+from agepred_train.export import export
 from agepred_train.quantize import Quantization, quantize_graph
 from agepred_train.release import Parts, ReleaseError, release
 from agepred_train.storage import sha256_of_file, write_json

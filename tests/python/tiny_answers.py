@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from agepred_train.evaluation.predictions import GROUPS, Answers, Prediction, group_of, group_of_label
+from agepred_train.data import GROUPS
+from agepred_train.evaluation.predictions import Answers, Prediction, group_of, group_of_label
 
 
 def row(label, age, **changed):

@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 from agepred_edge import AgeEstimator, Face, FaceDetector, _core
 from agepred_edge.model_files import NO_POINTS_MODEL
 from agepred_train.archive import DataError
-from agepred_train.data import Sample, Split
+from agepred_train.data import GROUPS, Sample, Split
 from agepred_train.evaluation.degradations import DEGRADATIONS
 from agepred_train.evaluation.distribution import likeliest_group
 from agepred_train.evaluation.labels import LabeledSet
 from agepred_train.evaluation.offsets import IntervalOffsets
 from agepred_train.evaluation.predictions import (
-    GROUPS,
     Answers,
     Prediction,
     group_of,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from agepred_train.evaluation.bootstrap import mean_interval
-from agepred_train.evaluation.figures import DECADES
+from agepred_train.evaluation.figures import DECADES, YOUNGEST_OLD
 from agepred_train.evaluation.predictions import Answers
 
 
@@ -42,7 +42,7 @@ def compare(first: Answers, second: Answers) -> dict[str, Any]:
         for mask in [(low <= label) & (label <= high)]
         if mask.any()
     }
-    young = [value for name, value in decades.items() if int(name.split("-")[0]) < 80]
+    young = [value for name, value in decades.items() if int(name.split("-")[0]) < YOUNGEST_OLD]
     return result | {
         "mae_difference": float(gains.mean()),
         "mae_interval": list(mean_interval(gains)),

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from agepred_train.data import GROUPS
 from agepred_train.evaluation.bootstrap import mean_interval
 from agepred_train.evaluation.calibration import calibration
 from agepred_train.evaluation.distribution import likeliest_year
 from agepred_train.evaluation.labels import OPEN_END
-from agepred_train.evaluation.predictions import GROUPS, Answers, Prediction
+from agepred_train.evaluation.predictions import Answers, Prediction
 from agepred_train.evaluation.subgroups import subgroup_gap, subgroups
 from agepred_train.evaluation.verification import verification
 from agepred_train.prepare import CORRUPT
@@ -19,7 +20,8 @@ BANDS = ((0, 3), (4, 8), (9, 18), (19, 28), (29, 40), (41, 60), (61, 80), (81, 1
 """Bands of age in which the model card reports errors: first and last labeled year."""
 DECADES = (*((low, low + 9) for low in range(0, 110, 10)), (110, 116))
 """Decades of the labeled age."""
-_YOUNGEST_OLD = 80  # decades from here on hold too few pictures to be anybody's worst
+YOUNGEST_OLD = 80
+"""Decades from here on hold too few pictures to be anybody's worst."""
 SCORES = tuple(range(1, 16))
 """Errors in years at which the cumulative score is reported."""
 CARD_SCORES = (1, 3, 5, 10)
@@ -80,7 +82,7 @@ def worst_decade(decades: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
     known = {
         name: row["mae"]
         for name, row in decades.items()
-        if row["mae"] is not None and int(name.split("-")[0]) < _YOUNGEST_OLD
+        if row["mae"] is not None and int(name.split("-")[0]) < YOUNGEST_OLD
     }
     if not known:
         return None

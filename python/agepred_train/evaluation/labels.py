@@ -1,15 +1,15 @@
 """A labeled set: pictures in a tar or a folder, and a CSV of their ages or ranges of ages."""
 
-import csv
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from agepred_train.archive import DataError, StoredPicture, index_archive
 from agepred_train.data import AGES, GENDERS, RACES, Sample, Split, median_age, read_utkface_folder
 from agepred_train.storage import sha256_of_file
+from agepred_train.table import read_header, read_table
 
 OPEN_END = AGES.stop - 1
 """Highest age of a range without an upper end, such as 70+."""
@@ -72,7 +72,10 @@ def read_labeled(data: Path, labels: Path | None = None) -> LabeledSet:
     table = labels or data.with_suffix(".csv")
     if not table.is_file():
         raise FileNotFoundError(f"{table}: there are no labels there; name a CSV with the columns {_NEEDED}")
-    rows, columns = _rows_of(table)
+    columns = set(read_header(table))
+    if "file" not in columns or not ("age" in columns or {"age_min", "age_max"} <= columns):
+        raise DataError(f"{table}: the columns are {sorted(columns)}; there must be {_NEEDED}")
+    rows = read_table(table, ("file",), lambda row: row["file"])
     places = _files_of(data, [row["file"] for row in rows.values()]) if data.is_dir() else index_archive(data)
     missing = [row["file"] for row in rows.values() if row["file"] not in places]
     if missing:
@@ -87,38 +90,6 @@ def read_labeled(data: Path, labels: Path | None = None) -> LabeledSet:
         has_splits="split" in columns,
         hashes=_hash_of(data, samples) | {table.name: sha256_of_file(table)},
     )
-
-
-def _rows_of(table: Path) -> tuple[dict[int, dict[str, str]], set[str]]:
-    """Return the rows by the number of the line on which each ends, and the columns."""
-    rows: dict[int, dict[str, str]] = {}
-    line_of: dict[str, int] = {}
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        try:
-            columns = set(reader.fieldnames or ())
-            if "file" not in columns or not ("age" in columns or {"age_min", "age_max"} <= columns):
-                raise DataError(f"{table}: the columns are {sorted(columns)}; there must be {_NEEDED}")
-            for row in reader:
-                place = f"{table}, line {reader.line_num}"
-                _check_fields(row, place)
-                first = line_of.setdefault(row["file"], reader.line_num)
-                if first != reader.line_num:
-                    raise DataError(f"{place}: {row['file']} is listed on line {first} already; remove one of the two")
-                rows[reader.line_num] = row
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise DataError(
-                f"{table}, line {reader.line_num + 1}: not readable as CSV in UTF-8 ({error}); mend that line"
-            ) from error
-    if not rows:
-        raise DataError(f"{table}: there are no rows below the header")
-    return rows, columns
-
-
-def _check_fields(row: Mapping[Any, Any], place: str) -> None:
-    """Refuse a row with fewer or more fields than the header, which DictReader fills or collects with None."""
-    if None in row or None in row.values():
-        raise DataError(f"{place}: the row has not as many fields as the header; mend that line")
 
 
 def _sample(row: Mapping[str, str], stored: StoredPicture, place: str) -> Sample:

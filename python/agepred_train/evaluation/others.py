@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from agepred_train.archive import DataError
-from agepred_train.data import Sample
+from agepred_train.data import GROUPS, Sample
 from agepred_train.evaluation.ask import answer_of, bare_answer
 from agepred_train.evaluation.distribution import intervals, likeliest_group, mean_and_stddev
-from agepred_train.evaluation.predictions import GROUPS, Answers
+from agepred_train.evaluation.predictions import Answers
 
 ENSEMBLE_LEVEL = 0.8
 """Of the intervals of an average of models, which has no file that could name another one."""

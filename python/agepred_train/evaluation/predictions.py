@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agepred_train.archive import DataError
+from agepred_train.data import GROUPS
 from agepred_train.evaluation.offsets import IntervalOffsets
 from agepred_train.storage import replacing
-
-GROUPS = ((0, 25), (26, 50), (51, 75), (76, 116))
-"""The age groups by which answers are judged, first and last year of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
