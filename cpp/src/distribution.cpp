@@ -17,7 +17,7 @@ struct Place {
 };
 
 Place place(std::span<const float> row, float value) {
-    const std::size_t above =
+    const auto above =
         static_cast<std::size_t>(std::distance(row.begin(), std::upper_bound(row.begin(), row.end(), value)));
     if (above == 0) {
         return {0, 1.0F};

@@ -94,6 +94,9 @@ def data(  # noqa: PLR0917 - Typer reads the parameters by name
     manifest = out or Path("build") / f"{_name(sources, limit)}.csv"
     if manifest.suffix != ".csv":
         fail(f"--out {manifest}: the table is a csv; give it a name that ends so")
+    for source in sources:
+        if manifest.resolve() in (source.resolve(), source.with_suffix(".csv").resolve()):
+            fail(f"--out {manifest}: it would replace the labels of {source}; name another file")
     with reported(ValueError):
         settings = curate.Settings(
             plan=splits.parse_plan(split),

@@ -5,3 +5,11 @@ crops, `model` and `loss` and `recipes` say what is learned, `train` learns it, 
 write the two ONNX files, `evaluation` judges them through the C++ core, `release` assembles what is shipped.
 Crops and evaluation come from `agepred_edge`, so that training and device see the same pixels.
 """
+
+from importlib.util import find_spec
+
+if find_spec("torchvision") is not None:
+    from agepred_train.torchvision_operators import declare_missing
+
+    # Before anything imports Lightning, whose metrics import torchvision.
+    declare_missing()

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from agepred_train.quality import blur, expose, rescale, save_as_jpeg, sharpen
 from agepred_train.recipes import Recipe
 
 Crop = NDArray[np.uint8]
@@ -44,8 +45,18 @@ def move_points(points: Points, target: Points, recipe: Recipe, rng: np.random.G
 
 def vary_crop(crop: Crop, recipe: Recipe, rng: np.random.Generator) -> Crop:
     """Return the crop [S, S, 3] flipped, recolored, degraded and partly hidden, each at random."""
-    if rng.random() < 0.5:
+    if rng.random() < recipe.flip_share:
         crop = crop[:, ::-1]
+    for share, change in (
+        (recipe.exposure_share, expose),
+        (recipe.sharpen_share, sharpen),
+        (recipe.blur_share, blur),
+        (recipe.rescale_share, rescale),
+        (recipe.jpeg_share, save_as_jpeg),
+    ):
+        # Where a change is not asked for, nothing is drawn: the others' draws stay what they were.
+        if share and rng.random() < share:
+            crop = change(crop, rng)
     if rng.random() < recipe.degrade_share:
         crop = _degrade(crop, rng)
     crop = _recolor(crop, recipe, rng)

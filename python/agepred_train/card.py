@@ -39,12 +39,19 @@ _CAVEATS = """\
   errors of their own, and so are the ages measured against them here.
 - The pictures were collected on the web. On other pictures (studio portraits, cameras in rooms, other
   parts of the world) errors are larger; figures on UTKFace do not carry over.
+- Some pictures of `test` have near-duplicates in `train`. `agepred data` finds them and leaves them out where training
+  reads its table; training on the set itself does not.
 - The eldest are few in training and are taken for younger. Young adults tend to be taken for older.
 - The gender and race labels, too, were assigned by others; the tables show where the model fails more, not
   who anybody is.
-- Intervals are quantiles of the network's distribution, not calibrated; the coverage in the table says
-  how often they held.
 """
+
+_CALIBRATED = """\
+A temperature and offsets of the ends by age were fitted on the split `val` and stand in the files, so that intervals
+hold what they claim on pictures like those of the training set; on others they hold less."""
+
+_NOT_CALIBRATED = """\
+Intervals are quantiles of the network's distribution, not calibrated; the table says how often they held."""
 
 
 def write_card(metrics: dict[str, Any]) -> str:
@@ -65,6 +72,8 @@ def write_card(metrics: dict[str, Any]) -> str:
                 _TERMS.strip().format(start_weights=describe_weights(metrics["record"]["start_weights_sha256"])),
                 "## Results",
                 _results(metrics),
+                "## Uncertainty",
+                _uncertainty(metrics),
                 "## Factors",
                 _factors(metrics),
                 "## Caveats",
@@ -114,6 +123,20 @@ def _results(metrics: dict[str, Any]) -> str:
         f"{difference['mean_age_difference']:.2f} years on average and by "
         f"{difference['max_age_difference']:.1f} at most."
     )
+
+
+def _uncertainty(metrics: dict[str, Any]) -> str:
+    name, figures = next(iter(metrics["test"].items()))
+    levels = figures["calibration"]["intervals"]
+    bands = list(next(iter(levels.values()))["bands"])
+    body = [
+        [f"{float(level):.0%}", _number(row["coverage"], "{:.1%}"), _number(row["width"], "{:.1f}")]
+        + [_number(row["bands"][band]["coverage"], "{:.1%}") for band in bands]
+        for level, row in levels.items()
+    ]
+    head = f"`{name}` on the same pictures: the share of labels that intervals hold, and by the label's age."
+    columns = ["intervals", "hold", "mean width, years", *(f"{band} years" for band in bands)]
+    return "\n\n".join([_CALIBRATED if metrics["calibrated"] else _NOT_CALIBRATED, head, table(columns, body)])
 
 
 def _factors(metrics: dict[str, Any]) -> str:

@@ -15,13 +15,14 @@ from torch import nn
 from agepred_edge import DEFAULT_POINTS
 from agepred_train.archive import DataError
 from agepred_train.data import AGES
-from agepred_train.fit import RECORD, load_best
+from agepred_train.fit import RECORD
 from agepred_train.graph import INPUT, GraphWriter, common_keys, run_model, write_model
+from agepred_train.labels import GROUPS
 from agepred_train.model import AgeNetwork, InvertedResidual
+from agepred_train.network import load_run
 from agepred_train.recipes import Recipe
 
 OUTPUT = "logits"
-GROUPS = ((0, 25), (26, 50), (51, 75), (76, 116))
 INTERVAL_LEVEL = 0.8
 
 # The largest difference of any logit that rounding in another order explains, with room to spare.
@@ -64,9 +65,15 @@ def load_trained(run: Path) -> tuple[AgeNetwork, Recipe]:
 
     Raises:
         FileNotFoundError: the run has no checkpoint.
-        DataError: the checkpoint is not one that `train` writes.
+        DataError: the checkpoint is not one that `train` writes, or of a network that no model file can hold.
     """
-    return load_best(run, Recipe, lambda recipe: AgeNetwork(width=recipe.width, dropout=recipe.dropout), "train")
+    network, recipe = load_run(run)
+    if not isinstance(network, AgeNetwork):
+        raise DataError(
+            f"{run}: {recipe.backbone} with the head {recipe.head}; model files hold a mobilenet_v2 that answers "
+            "with a distribution over ages, without hidden layers and with signed pixels: train such a one"
+        )
+    return network, recipe
 
 
 def contract_keys(record: bytes, version: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What all training runs share: optimizer, averaged weights, log, the fit itself, and the checkpoint it leaves."""
 
+import csv
 import json
 import logging
 import math
@@ -7,12 +8,16 @@ import platform
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, WeightAveraging
+from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -40,15 +45,22 @@ class AveragedWeights(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        def average(old: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
-            steps = float(count)
-            return old + (new - old) * (1.0 - min(decay, (1.0 + steps) / (10.0 + steps)))
+        super().__init__(avg_fn=_Average(decay))
 
-        super().__init__(avg_fn=average)
+
+@dataclass(frozen=True, slots=True)
+class _Average:
+    """The average's next value; a class because spawned processes get it as a pickle."""
+
+    decay: float
+
+    def __call__(self, old: Tensor, new: Tensor, count: Tensor | int) -> Tensor:
+        steps = float(count)
+        return old + (new - old) * (1.0 - min(self.decay, (1.0 + steps) / (10.0 + steps)))
 
 
 class EpochLines(Callback):
-    """Append each epoch's figures, those that it has, to a file as one line of JSON."""
+    """Append each epoch's figures, those that it has, to a file as one line of JSON, and to a table beside it."""
 
     def __init__(self, path: Path, names: Sequence[str]) -> None:
         self._path = path
@@ -56,11 +68,18 @@ class EpochLines(Callback):
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Write the line; Lightning validates before it calls this."""
+        if not trainer.is_global_zero:
+            return
         known = trainer.callback_metrics
         figures = {name: round(float(known[name]), 4) for name in self._names if name in known}
         line = {"epoch": trainer.current_epoch, "step": trainer.global_step, **figures}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
+        with self._path.with_suffix(".csv").open("a", newline="", encoding="utf-8") as file:
+            table = csv.DictWriter(file, ["epoch", "step", *self._names])
+            if not file.tell():
+                table.writeheader()
+            table.writerow(line)
 
 
 def adamw(network: nn.Module, *, learning_rate: float, weight_decay: float, warmup_steps: int, total_steps: int) -> Any:
@@ -68,15 +87,16 @@ def adamw(network: nn.Module, *, learning_rate: float, weight_decay: float, warm
 
     Biases and normalization are not decayed.
     """
-    matrices = [weight for weight in network.parameters() if weight.ndim > 1]
-    vectors = [weight for weight in network.parameters() if weight.ndim <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    optimizer = AdamW(groups, lr=learning_rate)
+    optimizer = AdamW(decayed_and_not(network, weight_decay), lr=learning_rate)
     schedule = warmup_and_cosine(optimizer, warmup_steps, total_steps)
     return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def decayed_and_not(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Return an optimizer's two groups of parameters: matrices and kernels, and vectors, which are not decayed."""
+    matrices = [weight for weight in network.parameters() if weight.ndim > 1]
+    vectors = [weight for weight in network.parameters() if weight.ndim <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
 
 def warmup_and_cosine(optimizer: Optimizer, warmup_steps: int, total_steps: int) -> LambdaLR:
@@ -102,7 +122,7 @@ def versions() -> dict[str, str]:
 def fit(
     task: lightning.LightningModule,
     loader: DataLoader[Any],
-    val_loader: DataLoader[Any],
+    val_loader: DataLoader[Any] | Sequence[DataLoader[Any]],
     out: Path,
     *,
     epochs: int,
@@ -111,14 +131,17 @@ def fit(
     mode: Literal["min", "max"],
     figures: Sequence[str],
     last: Path | None,
-    precision: Literal["bf16-mixed", "32-true"] = "32-true",
+    precision: str = "32-true",
+    devices: int = 1,
+    callbacks: Sequence[Callback] = (),
+    tensorboard: bool = False,
 ) -> float:
     """Train whole epochs, on a GPU where there is one; keep the best and the last checkpoint and a line an epoch.
 
     Args:
         task: what is trained.
         loader: training batches.
-        val_loader: validation batches.
+        val_loader: validation batches, of one data set or of several.
         out: folder of the run.
         epochs: how many in all.
         ema_decay: of the averaged weights, which are validated and kept.
@@ -126,7 +149,10 @@ def fit(
         mode: whether the least or the largest is best.
         figures: what a line of metrics.jsonl holds.
         last: checkpoint to go on from.
-        precision: bfloat16 pays for wide layers only; narrow ones are as fast in float32.
+        precision: Lightning's name; bfloat16 pays for wide layers only, narrow ones are as fast in float32.
+        devices: processes that train together, spawned; loaders give each its share.
+        callbacks: further ones.
+        tensorboard: whether to log there too, where it is installed.
 
     Returns:
         The best epoch's `monitor`.
@@ -138,17 +164,31 @@ def fit(
     with known_notices_hidden():
         trainer = lightning.Trainer(
             default_root_dir=out,
-            accelerator="auto",
-            devices=1,
-            precision=precision,
+            # Apple's accelerator is one device; several processes then share the processor.
+            accelerator="cpu" if devices > 1 and not torch.cuda.is_available() else "auto",
+            devices=devices,
+            strategy="ddp_spawn" if devices > 1 else "auto",
+            use_distributed_sampler=False,
+            precision=precision,  # type: ignore[arg-type]  # one of many literals
             max_epochs=epochs,
-            callbacks=[AveragedWeights(ema_decay), lines, best, latest, RichProgressBar(leave=True)],
-            logger=False,
+            callbacks=[AveragedWeights(ema_decay), *callbacks, lines, best, latest, RichProgressBar(leave=True)],
+            logger=_tensorboard(out) if tensorboard else False,
+            log_every_n_steps=10,
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
         trainer.fit(task, loader, val_loader, ckpt_path=last, weights_only=True)
-    return float(best.best_model_score if best.best_model_score is not None else math.nan)
+    if devices == 1:
+        return float(best.best_model_score if best.best_model_score is not None else math.nan)
+    # The processes that knew it are gone.
+    return float(read_checkpoint(out / BEST_CHECKPOINT)["callbacks"][best.state_key]["best_model_score"])
+
+
+def _tensorboard(out: Path) -> TensorBoardLogger | bool:
+    """Return a log for TensorBoard in a run's folder; False where its package is not installed."""
+    if find_spec("tensorboard") is None and find_spec("tensorboardX") is None:
+        return False
+    return TensorBoardLogger(out, name="tensorboard", version="")
 
 
 def load_best(run: Path, kind: type[R], make: Callable[[R], N], command: str) -> tuple[N, R]:
@@ -189,6 +229,10 @@ def known_notices_hidden() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.* is deprecated")
         # Few cores are the usual case here: the recipe chooses the workers.
         warnings.filterwarnings("ignore", message="The '.*_dataloader' does not have many workers")
+        # A frozen backbone is meant to be.
+        warnings.filterwarnings("ignore", message="Found .* module.* in eval mode at the start of training")
+        # Small sets have epochs shorter than the interval at which steps are logged.
+        warnings.filterwarnings("ignore", message="The number of training batches .* is smaller than the logging")
         try:
             yield
         finally:

@@ -36,6 +36,18 @@ def check_multiples(recipe: Any, factors: Mapping[str, int]) -> None:
             raise ValueError(f"recipe {recipe.name}: {name} is {getattr(recipe, name)}, not a multiple of {factor}")
 
 
+def check_choices(recipe: Any, choices: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a recipe with a field that is none of its choices.
+
+    Raises:
+        ValueError: the message names recipe, field, value and choices.
+    """
+    for name, allowed in choices.items():
+        value = getattr(recipe, name)
+        if value not in allowed:
+            raise ValueError(f"recipe {recipe.name}: {name} is {value!r}, it must be one of {', '.join(allowed)}")
+
+
 def chosen_recipe(recipes: Mapping[str, Callable[[], R]], name: str, assignments: Sequence[str]) -> R:
     """Return the recipe of a name with fields replaced as `with_overrides` does.
 

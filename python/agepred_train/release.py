@@ -110,7 +110,7 @@ def _check_evaluation(model: Path, predictions: Path, record: dict[str, Any]) ->
         raise ReleaseError(f"{path} does not belong to {predictions}: evaluate again")
     distributions = probabilities_file(predictions)
     found = sha256_of_file(distributions) if distributions.is_file() else None
-    if evaluation.get("probabilities_sha256") != found:
+    if found is None or evaluation.get("probabilities_sha256") != found:
         raise ReleaseError(f"{path} does not belong to {distributions}: evaluate again")
     split = evaluation.get("split")
     if split != "test":
@@ -142,6 +142,7 @@ def _metrics(parts: Parts, name: str, version: str, record: dict[str, Any]) -> d
         },
         "test": {INT8: measure(int8), FP32: measure(fp32)},
         "int8_against_fp32": compare(int8, fp32),
+        "calibrated": int8.offsets is not None and fp32.offsets is not None,
         "commands": list(parts.commands),
         "record": record,
     }

@@ -1,7 +1,7 @@
 """What a training run starts from, kept in its folder so that a resumed run cannot become another one unseen."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ class ResumeError(ValueError):
     """A run that cannot go on as asked; the message names what differs."""
 
 
-def describe_start(recipe: Recipe, collection: Collection, faces: Faces, weights: Path | None) -> dict[str, Any]:
+def describe_start(
+    recipe: Recipe, collection: Collection, faces: Faces, weights: Path | None, teachers_sha256: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return everything that decides a run, ready for JSON.
 
     Raises:
@@ -38,6 +40,7 @@ def describe_start(recipe: Recipe, collection: Collection, faces: Faces, weights
             "points_sha256": faces.points_sha256,
         },
         _WEIGHTS: sha256_of_file(weights) if weights else None,
+        "teachers_sha256": list(teachers_sha256),
     }
 
 

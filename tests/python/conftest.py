@@ -33,6 +33,21 @@ def int8_model() -> Path:
 
 
 @pytest.fixture(scope="session")
+def uncalibrated_model(int8_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packaged age model without the offsets of its intervals, which are then quantiles of its distribution."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(int8_model)
+    keys = {entry.key: entry.value for entry in model.metadata_props}
+    offsets = {f"agepred.interval.{name}" for name in ("levels", "ages", "low", "high")}
+    assert offsets < keys.keys()
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {key: value for key, value in keys.items() if key not in offsets})
+    path = tmp_path_factory.mktemp("uncalibrated") / "int8.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def estimator() -> AgeEstimator:
     """With the packaged models, as users get them."""
     return AgeEstimator()

@@ -272,3 +272,15 @@ def test_options_that_make_no_sense_leave_nothing_behind(folder, workplace, opti
     assert words in result.stderr
     assert "Traceback" not in result.output
     assert not list(workplace.iterdir())
+
+
+@pytest.mark.parametrize("out", ["labels.csv", "sub/../labels.csv"])
+def test_data_does_not_replace_the_labels_it_reads(tmp_path, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    table = tmp_path / "labels.csv"
+    table.write_text("file,age\nnone.jpg,3\n")
+    result = run("data", "labels.csv", "--out", out)
+    assert result.exit_code == 2
+    assert "it would replace the labels of labels.csv" in " ".join(result.output.split())
+    assert table.read_text() == "file,age\nnone.jpg,3\n"

@@ -100,3 +100,10 @@ def test_plans_are_written_as_options():
 def test_plans_that_make_no_sense_are_refused(text):
     with pytest.raises(DataError, match="--split"):
         parse_plan(text)
+
+
+@pytest.mark.parametrize("plan", ["70/15/15", "train"])
+def test_what_the_set_drops_does_not_come_back(plan):
+    samples = [*make(40), *make(20, split="drop", seed=1)]
+    (splits,) = divide(samples, [True] * 60, (), parse_plan(plan))
+    assert all((split == "drop") == (sample.split == "drop") for sample, split in zip(samples, splits, strict=True))

@@ -50,7 +50,7 @@ def test_each_epoch_is_a_line_and_the_best_one_counts(finished):
     assert all(line["train_loss"] > 0 for line in epochs)
     assert finished.val_ap == pytest.approx(max(line["val_ap"] for line in epochs), abs=1e-4)
     assert {path.name for path in finished.folder.iterdir()} == {
-        "start.json", "best.ckpt", "last.ckpt", "metrics.jsonl", "record.json",
+        "start.json", "best.ckpt", "last.ckpt", "metrics.csv", "metrics.jsonl", "record.json",
     }  # fmt: skip
 
 

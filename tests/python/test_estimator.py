@@ -32,11 +32,7 @@ def test_answer(estimator: AgeEstimator, hopper: NDArray[np.uint8]) -> None:
     assert p.sum() == pytest.approx(1, abs=1e-5)
     assert face.age == pytest.approx((p * ages).sum(), abs=1e-3)
     assert face.stddev == pytest.approx(np.sqrt((p * (ages - face.age) ** 2).sum()), abs=1e-2)
-    low, high = face.interval
-    # Each year's probability lies evenly over the year, as in distribution.hpp.
-    edges = np.concatenate([[ages[0] - 0.5], ages + 0.5])
-    cumulated = np.concatenate([[0], p.cumsum()])
-    assert np.interp([low, high], edges, cumulated) == pytest.approx([0.1, 0.9], abs=1e-3)
+    assert face.interval[0] < face.age < face.interval[1]
     sums = {f"{a}-{b}": p[(ages >= a) & (ages <= b)].sum() for a, b in estimator.info.groups}
     assert face.group == max(sums, key=lambda name: sums[name])
     assert face.landmarks.shape == (5, 2)
@@ -44,15 +40,26 @@ def test_answer(estimator: AgeEstimator, hopper: NDArray[np.uint8]) -> None:
 
 
 @pytest.mark.parametrize("level", [0.01, 0.5, 0.8, 0.95])
-def test_interval_of_another_level(hopper: NDArray[np.uint8], level: float) -> None:
-    estimator = AgeEstimator(interval_level=level)
+def test_interval_is_made_of_quantiles(uncalibrated_model: Path, hopper: NDArray[np.uint8], level: float) -> None:
+    estimator = AgeEstimator(uncalibrated_model, interval_level=level)
     assert estimator.info.interval_level == pytest.approx(level)
     (face,) = estimator.predict(hopper, pixel_format="RGB")
     ages = np.arange(estimator.info.age_count) + estimator.info.first_age
+    # Each year's probability lies evenly over the year, as in distribution.hpp.
     edges = np.concatenate([[ages[0] - 0.5], ages + 0.5])
     cumulated = np.concatenate([[0], face.probabilities.astype(np.float64).cumsum()])
-    low, high = np.interp(face.interval, edges, cumulated)
-    assert high - low == pytest.approx(level, abs=1e-3)
+    expected = [(1 - level) / 2, (1 + level) / 2]
+    assert np.interp(face.interval, edges, cumulated) == pytest.approx(expected, abs=1e-3)
+
+
+def test_higher_levels_have_wider_intervals(hopper: NDArray[np.uint8]) -> None:
+    widths = []
+    for level in (0.1, 0.5, 0.8, 0.9, 0.99):
+        estimator = AgeEstimator(interval_level=level)
+        assert estimator.info.interval_level == pytest.approx(level)
+        low, high = estimator.predict(hopper, pixel_format="RGB")[0].interval
+        widths.append(high - low)
+    assert widths == sorted(widths)
 
 
 @pytest.mark.parametrize("level", [0.0, -0.5, 1.0, 80.0, float("nan")])
@@ -86,7 +93,7 @@ def test_crop_that_is_not_contiguous_or_not_bytes(estimator: AgeEstimator) -> No
 def test_info_is_what_the_file_says(estimator: AgeEstimator) -> None:
     info = estimator.info
     assert np.allclose(info.crop_points, DEFAULT_POINTS, atol=1e-5)
-    assert info.crop_detector.startswith("yunet_n")
+    assert info.crop_detector.startswith("face_detector-")
     assert info.groups == ((0, 25), (26, 50), (51, 75), (76, 116))
     assert info.int8_exact
     assert info.interval_level == pytest.approx(0.8)

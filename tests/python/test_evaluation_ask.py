@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 from test_torch_peer import age_graph, write_model
 from tiny_answers import answers, normal, row
 from tiny_set import make_collection
@@ -17,6 +18,7 @@ from agepred_train.evaluation.ask import Partial, Question, ask, evaluate_file
 from agepred_train.evaluation.degradations import DEGRADATIONS
 from agepred_train.evaluation.labels import LabeledSet, read_labeled
 from agepred_train.evaluation.predictions import GROUPS, load_answers, save_answers
+from agepred_train.prepare import CORRUPT
 from agepred_train.storage import sha256_of_file
 
 
@@ -185,3 +187,13 @@ def test_finished_answers_are_taken_only_where_nothing_has_changed(model, shared
     other = write_model(tmp_path / "other.onnx", age_graph(scale=2.0, seed=1))
     evaluate_file(other, finder, question, out)
     assert len(asked) == 5
+
+
+def test_a_picture_that_the_core_refuses_is_counted_and_the_others_answered(tmp_path, estimator):
+    samples = list(samples_of(tmp_path, 2))
+    wide = tmp_path / "wide.png"
+    Image.new("RGB", (70_000, 2)).save(wide)
+    samples.insert(1, dataclasses.replace(samples[0], name="wide.png", path=wide, offset=0, size=wide.stat().st_size))
+    found = ask(estimator, samples, 29)
+    assert [row.faces == CORRUPT for row in found.rows] == [False, True, False]
+    assert found.rows[1].age == 29

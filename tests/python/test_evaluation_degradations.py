@@ -66,3 +66,12 @@ def test_all_give_pictures(picture):
         assert changed.flags.c_contiguous, name
         assert not np.array_equal(changed, picture), name
     np.testing.assert_array_equal(picture, untouched)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (3, 9, 3), (9, 2, 3)])
+def test_what_is_smaller_than_a_square_becomes_a_pixel(shape):
+    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    small = shrunk(picture, 4)
+    assert small.shape == (max(shape[0] // 4, 1), max(shape[1] // 4, 1), 3)
+    expected = picture[: min(4, shape[0]), : min(4, shape[1])].mean(axis=(0, 1))
+    np.testing.assert_allclose(small[0, 0], expected, atol=0.51)

@@ -15,8 +15,10 @@ from agepred_train.evaluation.distribution import (
     mean_and_stddev,
     quantiles,
 )
+from agepred_train.evaluation.offsets import IntervalOffsets
 from agepred_train.evaluation.subgroups import subgroup_gap, subgroups
 from agepred_train.evaluation.verification import verification, wilson_interval
+from agepred_train.graph import read_keys, read_model
 
 distributions = st.lists(st.floats(0, 1), min_size=2, max_size=12).filter(lambda p: sum(p) > 1e-3)
 
@@ -64,11 +66,13 @@ def test_quantile_is_where_the_cumulative_probability_arrives(p, q, first):
         assert below <= q + 1e-6
 
 
-def test_core_gives_the_same_answers_from_its_own_distribution(estimator, hopper):
+def test_core_gives_the_same_answers_from_its_own_distribution(estimator, int8_model, hopper):
     (face,) = estimator.predict(hopper, pixel_format="RGB")
     p, info = face.probabilities[None], estimator.info
     mean, stddev = mean_and_stddev(p, info.first_age)
-    [(low, high)] = intervals(p, info.first_age, [info.interval_level])
+    [(low, high)] = intervals(
+        p, info.first_age, [info.interval_level], IntervalOffsets.from_keys(read_keys(read_model(int8_model)))
+    )
     assert mean[0] == pytest.approx(face.age, abs=2e-3)
     assert stddev[0] == pytest.approx(face.stddev, abs=2e-3)
     assert (low[0], high[0]) == (pytest.approx(face.interval[0], abs=2e-3), pytest.approx(face.interval[1], abs=2e-3))

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import onnx
 import pytest
+from tiny_answers import normal
 from tiny_set import crops, make_run
 
 from agepred_train import release as releasing
@@ -15,7 +16,7 @@ from agepred_train.archive import DataError
 from agepred_train.card import write_card
 from agepred_train.data import GENDERS, RACES
 from agepred_train.evaluation.figures import measure
-from agepred_train.evaluation.predictions import Answers, Prediction, group_of, save_answers
+from agepred_train.evaluation.predictions import Answers, Prediction, group_of, probabilities_file, save_answers
 from agepred_train.export import GROUPS, export
 from agepred_train.quantize import Quantization, quantize_graph
 from agepred_train.release import Parts, ReleaseError, release
@@ -48,7 +49,7 @@ def write_evaluation(path, model, seed):
                 **groups,
             )
         )
-    answers = Answers(rows=tuple(rows))
+    answers = Answers(rows=tuple(rows), probabilities=normal([row.age for row in rows], 4.0))
     save_answers(path, answers)
     report = {
         "model_sha256": sha256_of_file(model),
@@ -56,6 +57,7 @@ def write_evaluation(path, model, seed):
         "pictures": len(rows),
         "data_sha256": DATA,
         "predictions_sha256": sha256_of_file(path),
+        "probabilities_sha256": sha256_of_file(probabilities_file(path)),
         "figures": measure(answers),
     }
     write_json(path.with_suffix(".json"), report)
@@ -66,7 +68,7 @@ def whole_run(folder, *, seed=0):
     """A run whose record names its data and the known start weights."""
     run = make_run(folder, seed=seed)
     record = json.loads((run / "record.json").read_text())
-    (weights,) = start_weights.KNOWN
+    weights, *_ = start_weights.KNOWN
     record |= {"data": {"sha256": DATA, "median_train_age": 29}, "start_weights_sha256": weights}
     (run / "record.json").write_text(json.dumps(record))
     return run
@@ -113,6 +115,7 @@ def test_card_has_the_sections_and_the_figures(parts, tmp_path):
         "Training",
         "Terms",
         "Results",
+        "Uncertainty",
         "Factors",
         "Caveats",
         "How it was made",
@@ -127,11 +130,21 @@ def test_card_has_the_sections_and_the_figures(parts, tmp_path):
         "| 81-116 |",
         "| female |",
         "| Indian |",
+        "not calibrated",
+        f"| 90% | {metrics['test']['int8.onnx']['calibration']['intervals']['0.9']['coverage']:.1%} |",
     ):
         assert word in card
     assert "agepred export run" in card
     assert "None" not in card
     assert max(map(len, card.splitlines())) <= 200
+
+
+def test_card_says_that_the_files_are_calibrated(parts, tmp_path):
+    metrics = json.loads((release(parts, tmp_path, name="age_tiny") / "metrics.json").read_text())
+    assert not metrics["calibrated"]
+    card = write_card(metrics | {"calibrated": True})
+    assert "offsets of the ends by age were fitted on the split `val`" in card
+    assert "not calibrated" not in card
 
 
 def test_older_release_is_replaced_as_a_whole(parts, tmp_path):
@@ -173,7 +186,8 @@ def changed(parts, tmp_path):
 
     def change(**changes):
         copy = tmp_path / "int8-test.csv"
-        shutil.copyfile(parts.int8_test, copy)
+        for suffix in (".csv", ".npz"):
+            shutil.copyfile(parts.int8_test.with_suffix(suffix), copy.with_suffix(suffix))
         report = json.loads(parts.int8_test.with_suffix(".json").read_text()) | changes
         report = {key: value for key, value in report.items() if value is not None}
         copy.with_suffix(".json").write_text(json.dumps(report))

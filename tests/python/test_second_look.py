@@ -216,7 +216,7 @@ def test_packaged_detector_finds_the_same_sure_faces(hopper: Picture, factor: fl
 
     large = cv2.resize(hopper[80:400, 100:420], None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
     usual = FaceDetector().detect(large, pixel_format="RGB")
-    low = FaceDetector(min_score=0.05).detect(large, pixel_format="RGB")
+    low = FaceDetector(min_score=0.01).detect(large, pixel_format="RGB")
     least = min(face.score for face in usual)
     assert len(low) > len(usual) >= 1
     boxes = [face.box for face in low if face.score >= least]

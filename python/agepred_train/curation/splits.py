@@ -72,10 +72,15 @@ def divide(
         seed: of the order in which pictures are dealt out.
     """
     units = _units(len(samples), groups)
-    if plan.kind == "whole":
-        return [[plan.split] * len(samples)]
-    if plan.kind == "shares":
-        return [_of_parts(samples, units, plan.shares, seed)]
+    if plan.kind in ("whole", "shares"):
+        dealt = [plan.split] * len(samples) if plan.kind == "whole" else _of_parts(samples, units, plan.shares, seed)
+        # What a set's own table says to belong nowhere does not come back.
+        return [
+            [
+                "drop" if known and sample.split == "drop" else split
+                for known, sample, split in zip(own, samples, dealt, strict=True)
+            ]
+        ]
     said = [_own_split(samples, own, unit) for unit in units]
     if plan.kind == "own":
         free = [unit for unit, split in zip(units, said, strict=True) if split is None]

@@ -212,15 +212,15 @@ def _predict(
 
 
 def _faces_in(estimator: AgeEstimator, sample: Sample, degradation: str) -> tuple[list[Face], int]:
-    """Return the faces and their number, which is CORRUPT for a picture that cannot be decoded."""
+    """Return the faces and their number: CORRUPT for a picture that cannot be decoded or that the core refuses."""
     try:
         picture = sample.read_picture()
-    except DataError:
+        if degradation:
+            picture = DEGRADATIONS[degradation](picture)
+        faces = estimator.predict(picture, pixel_format="RGB")
+    except ValueError:
         # One bad file must not undo the minutes spent on the others; it is counted, so that nobody overlooks it.
         return [], CORRUPT
-    if degradation:
-        picture = DEGRADATIONS[degradation](picture)
-    faces = estimator.predict(picture, pixel_format="RGB")
     return faces, len(faces)
 
 

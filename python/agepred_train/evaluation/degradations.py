@@ -26,9 +26,13 @@ def sharpened(picture: Picture, sigma: float, amount: float) -> Picture:
 
 
 def shrunk(picture: Picture, factor: int) -> Picture:
-    """Return means over squares of factor x factor pixels; a rest at the right and at the bottom is cut off."""
-    height, width = (side // factor * factor for side in picture.shape[:2])
-    squares = picture[:height, :width].reshape(height // factor, factor, width // factor, factor, 3)
+    """Return means over squares of factor x factor pixels; a rest at the right and at the bottom is cut off.
+
+    A side that is shorter than a square becomes one pixel.
+    """
+    down, across = (min(factor, side) for side in picture.shape[:2])
+    rows, columns = picture.shape[0] // down, picture.shape[1] // across
+    squares = picture[: rows * down, : columns * across].reshape(rows, down, columns, across, 3)
     return _to_bytes(squares.mean(axis=(1, 3)))
 
 

@@ -188,8 +188,8 @@ def _of_groups(rows: Iterable[Prediction]) -> dict[str, Any]:
 
 
 def _own_interval(exact: Answers) -> dict[str, float | None]:
-    """Coverage and mean width of the interval that the model itself gives, where there was a face and a width."""
-    usable = exact.where((exact.column("faces") > 0) & (exact.column("high") > exact.column("low")))
+    """Coverage and mean width of the interval that the model itself gives, where it gave a distribution."""
+    usable = exact.where((exact.column("faces") > 0) & (exact.column("stddev") > 0))
     if not usable.rows:
         return {"interval_coverage": None, "interval_width": None}
     label, low, high = (usable.column(name) for name in ("age_min", "low", "high"))
