@@ -126,7 +126,7 @@ def test_unfinished_run_is_named_before_the_work(runs, sets, tmp_path, monkeypat
     copy = shutil.copytree(getattr(runs, which), tmp_path / "unfinished")
     (copy / missing).unlink()
     changed = dataclasses.replace(runs, **{which: copy})
-    monkeypatch.setattr(releasing, "ValidationScenes", lambda data: pytest.fail("the work began"))
+    monkeypatch.setattr(releasing, "ValidationScenes", lambda *_, **__: pytest.fail("the work began"))
     with pytest.raises((FileNotFoundError, ReleaseError), match=rf"unfinished/{missing}") as refusal:
         build_files(changed, *sets, tmp_path / "out", version="0.7.1")
     assert not (tmp_path / "out").exists()
@@ -138,7 +138,7 @@ def test_unfinished_run_is_named_before_the_work(runs, sets, tmp_path, monkeypat
 
 
 def test_runs_in_the_wrong_order_are_refused_before_the_work(runs, sets, tmp_path, monkeypatch):
-    monkeypatch.setattr(releasing, "ValidationScenes", lambda data: pytest.fail("the work began"))
+    monkeypatch.setattr(releasing, "ValidationScenes", lambda *_, **__: pytest.fail("the work began"))
     swapped = DetectorRuns(detector=runs.refiner, refiner=runs.detector)
     twice = DetectorRuns(detector=runs.detector, refiner=runs.detector)
     for wrong, command in ((swapped, "train-detector"), (twice, "train-refiner")):

@@ -16,10 +16,11 @@ from agepred_train.detector.annotations import Annotation
 from agepred_train.detector.card import write_detector_card
 from agepred_train.detector.export import export_detector, quantize_detector
 from agepred_train.detector.measure import Found
+from agepred_train.detector.network import FaceNetwork
 from agepred_train.detector.recipe import DetectorRecipe
-from agepred_train.detector.scenes import ComposedScenes, TrainingSet
+from agepred_train.detector.scenes import BACKGROUNDS, NO_FACES, ComposedScenes, TrainingSet, backgrounds
 from agepred_train.detector.threshold import best_threshold
-from agepred_train.detector.train import ValidationScenes, detect, load_trained_detector
+from agepred_train.detector.train import ValidationScenes, detect, load_trained_detector, to_input
 from agepred_train.fit import RECORD
 from agepred_train.graph import read_keys, read_model
 from agepred_train.quantize import Quantization
@@ -64,8 +65,8 @@ class DetectorRuns:
 def build_files(runs: DetectorRuns, data: Path, points: Path, out: Path, *, version: str) -> float:
     """Write the four model files of a detector and its refiner into `out`.
 
-    The score from which a box is a face is chosen on the scenes of `val`; ranges of the 8-bit files come from training
-    pictures. Files of those names are replaced together, once all four are whole.
+    The score from which a box is a face is chosen on the scenes of `val` and the backgrounds of training; ranges of the
+    8-bit files come from training pictures. Files of those names are replaced together, once all four are whole.
 
     Args:
         runs: the two training runs.
@@ -91,10 +92,7 @@ def _build(runs: DetectorRuns, data: Path, points: Path, out: Path, version: str
     _check_finished(runs.detector)
     refiner_recipe = load_trained_refiner(runs.refiner)[1]  # what cannot be read is told before minutes of work
     _check_finished(runs.refiner)
-    val = ValidationScenes(data)
-    answers: list[tuple[Found, Annotation]] = [(detect(network, pixels), faces) for pixels, faces in val]
-    found, labels = zip(*answers, strict=True)
-    min_score = best_threshold(found, labels)
+    min_score = _chosen_score(network, data)
     export_detector(runs.detector, out / FP32, version=version, min_score=min_score)
     scenes = calibration_scenes(data, points, recipe)
     quantize_detector(out / FP32, out / INT8, scenes, Quantization(crops=len(scenes)))
@@ -103,6 +101,15 @@ def _build(runs: DetectorRuns, data: Path, points: Path, out: Path, version: str
     crops = calibration_crops(data, points, refiner_recipe)
     quantize_refiner(out / POINTS_FP32, out / POINTS_INT8, crops, Quantization(crops=len(crops)))
     return min_score
+
+
+def _chosen_score(network: FaceNetwork, data: Path) -> float:
+    """Choose on scenes of `val`, as they are and at half size, and on pictures without a face, which scenes are not."""
+    empty = [to_input(stored.read_picture()) for stored in backgrounds(data / f"{BACKGROUNDS}.tar")]
+    pictures = [*ValidationScenes(data, halved=True), *((pixels, NO_FACES) for pixels in empty)]
+    answers: list[tuple[Found, Annotation]] = [(detect(network, pixels), faces) for pixels, faces in pictures]
+    found, labels = zip(*answers, strict=True)
+    return best_threshold(found, labels)
 
 
 def _check_finished(run: Path) -> None:

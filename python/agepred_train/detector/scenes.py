@@ -24,7 +24,7 @@ from agepred_train.progress import progress_bar
 from agepred_train.storage import sha256_of_file
 
 BACKGROUNDS = "backgrounds"
-_NO_FACES = Annotation.of(np.empty((0, 4), np.float32))
+NO_FACES = Annotation.of(np.empty((0, 4), np.float32))
 
 Batch = tuple[Tensor, Targets]
 
@@ -86,7 +86,7 @@ class TrainingSet:
         return TrainingSet(
             scenes=_decoded(sources.pop(SCENES)),
             chips=tuple(sources.values()),
-            backgrounds=_decoded(Source(pictures=empty, faces=[_NO_FACES] * len(empty))),
+            backgrounds=_decoded(Source(pictures=empty, faces=[NO_FACES] * len(empty))),
             hashes=hashes,
         )
 

@@ -92,7 +92,9 @@ class DetectorTask(lightning.LightningModule):
                 answers = Predictions.of(teacher.predict(wanted_maps), cells)
             parts["features"] = self.recipe.features_weight * imitation_loss([features, *maps], [wanted, *wanted_maps])
             if not self._imitating():
-                parts["answers"] = self.recipe.answers_weight * answers_loss(predictions, answers)
+                parts["answers"] = self.recipe.answers_weight * answers_loss(
+                    predictions, answers, targets.present.any(dim=1)
+                )
         if not self._imitating():
             assignment = assign(predictions, targets, cells)
             parts |= detection_loss(predictions, targets, assignment, self._weights)
