@@ -16,6 +16,10 @@ class Recipe:
     """Recipe this configuration started from."""
     crop_side: int = 112
     """Side of the square crop in pixels, 32 to 512."""
+    start_side: int = 0
+    """Side to which crops are shrunk in the first epoch, 32 to `crop_side`; 0 shrinks none."""
+    growth_epochs: int = 0
+    """Epochs over which crops grow from `start_side` to `crop_side`, in steps of 16 pixels, at least 0."""
     backbone: str = "mobilenet_v2"
     """mobilenet_v2, resnet50, efficientnet_b0 (these two of torchvision), efficientnet_lite0 or efficientnet_lite2."""
     width: float = 1.0
@@ -116,7 +120,7 @@ class Recipe:
     def __post_init__(self) -> None:
         """Check every limit that the fields' descriptions state, and that they fit together."""
         check_limits(self, _LIMITS)
-        check_multiples(self, {"crop_side": 16})
+        check_multiples(self, {"crop_side": 16, "start_side": 16})
         check_choices(self, _CHOICES)
         try:
             fitting = all(size > 0 for size in self.hidden_sizes)
@@ -128,6 +132,11 @@ class Recipe:
             weights_by_source(self.source_weights)
         except (ValueError, AttributeError, TypeError) as error:
             raise ValueError(f"recipe {self.name}: source_weights is {self.source_weights!r}: {error}") from error
+        if self.start_side and not 32 <= self.start_side <= self.crop_side:
+            raise ValueError(
+                f"recipe {self.name}: start_side is {self.start_side}, it must lie within 32 to crop_side, "
+                f"{self.crop_side}, or be 0"
+            )
         if self.loss not in _LOSSES[self.head]:
             raise ValueError(
                 f"recipe {self.name}: loss is {self.loss}, the head {self.head} takes {', '.join(_LOSSES[self.head])}"
@@ -138,6 +147,13 @@ class Recipe:
                 f"recipe {self.name}: devices is {self.devices}, and a backbone cannot be unfrozen with several; "
                 "keep it frozen for all epochs, or not at all"
             )
+
+    def side_in(self, epoch: int) -> int:
+        """Return the side of the training crops in an epoch, counted from 0: each size has the same share of epochs."""
+        if epoch >= self.growth_epochs or not self.start_side:
+            return self.crop_side
+        sizes = range(self.start_side, self.crop_side, 16)
+        return sizes[epoch * len(sizes) // self.growth_epochs] if sizes else self.crop_side
 
     @property
     def hidden_sizes(self) -> tuple[int, ...]:
@@ -175,6 +191,8 @@ _CHOICES = {
 
 _LIMITS = (
     ("crop_side", 32, 512),
+    ("start_side", 0, 512),
+    ("growth_epochs", 0, UNBOUNDED),
     ("width", 0.1, 2),
     ("dropout", 0, BELOW_ONE),
     ("epochs", 1, UNBOUNDED),

@@ -6,6 +6,7 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from agepred_train.distill import Teachers
@@ -73,7 +74,7 @@ class AgeTask(lightning.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
         # Crops arrive with the channels innermost in memory; the weights match (see `train`).
-        outputs = self.network(batch.crops)
+        outputs = self.network(shrunk(batch.crops, self.recipe.side_in(self.current_epoch)))
         loss = (batch.labels.weight * self._head.loss(outputs, batch.labels)).mean()
         if self._teachers is not None and batch.teacher_crops is not None:
             temperature = self.recipe.temperature
@@ -141,3 +142,10 @@ class AgeTask(lightning.LightningModule):
         if self.recipe.frozen_epochs or self.recipe.unfreeze_epochs:
             parts = stages(self.network)
             freeze(parts, open_stages(self.recipe, len(parts), epoch))
+
+
+def shrunk(crops: Tensor, side: int) -> Tensor:
+    """Return crops uint8 [N, 3, S, S] at a smaller side, antialiased; small ones teach almost as much in half the time."""
+    if crops.shape[-1] == side:
+        return crops
+    return functional.interpolate(crops, (side, side), mode="bilinear", antialias=True)
