@@ -35,6 +35,7 @@ from agepred_train.dataset import FaceCrops
 from agepred_train.graph import INPUT, Pictures, read_keys, read_model, write_model
 from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO
 from agepred_train.prepare import Faces, clean
+from agepred_train.rounding import round_weights
 
 Method = Literal["minmax", "percentile", "entropy"]
 
@@ -160,6 +161,7 @@ def quantize_graph(
         )
         quantized = onnx.load(result)
     _feed_pixels(quantized)
+    round_weights(quantized, model, crops, largest=_LARGEST_EXACT_WEIGHT)
     correct_biases(quantized, model, crops)
     _add_zero_channel(quantized)
     if not weights_are_exact(quantized):
