@@ -12,14 +12,14 @@ from tiny_set import faces_of, make_collection
 from agepred_edge import FaceDetector
 from agepred_train import prepare as preparing
 from agepred_train.archive import DataError
-from agepred_train.data import read_utkface
+from agepred_train.curation.sources import read_source
 from agepred_train.prepare import CORRUPT, Faces, clean, prepare
 
 
 @pytest.fixture(scope="module")
 def collection(shared):
     """Twelve real chips."""
-    whole = read_utkface(shared / "data/utkface.tar", shared / "data/utkface.csv")
+    whole = read_source(shared / "data/utkface.tar").collection
     return dataclasses.replace(whole, samples=whole.samples[::2000])
 
 

@@ -1,4 +1,7 @@
-"""Any table of pictures with ages or ranges of ages: the columns are known by their usual names."""
+"""Any table of pictures with ages or ranges of ages: the columns are known by their usual names.
+
+The one place where the row of a set's table becomes a labeled picture, whichever command reads the set.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +10,11 @@ from typing import cast
 
 from agepred_train.archive import DataError, StoredPicture
 from agepred_train.curation.labels import Ranges, ages_of, bounds_of, gender_of, race_of
-from agepred_train.data import Sample, Split, split_of_name
+from agepred_train.data import Sample, Split
 from agepred_train.table import read_header, read_table
+
+UNDIVIDED: Split = "drop"
+"""Split of pictures whose set names none, until it is dealt (`own_splits`): forgotten, they serve for nothing."""
 
 # The names of columns, in small letters, the best first.
 _FILE = ("file", "path", "filename", "file_name", "image", "img", "id")
@@ -29,11 +35,13 @@ class LabeledTable:
     skipped: tuple[str, ...]
     """Rows left out, each as `name: reason`."""
     has_splits: bool
-    """Whether the table says which split a picture belongs to; otherwise a hash of its name does."""
+    """Whether the table says which split a picture belongs to; otherwise all are UNDIVIDED."""
 
 
-def read_labeled_table(table: Path, find: Find, *, ranges: Ranges, split: Split | None = None) -> LabeledTable:
-    """Read a table; rows without a usable label or picture are left out and listed.
+def read_labeled_table(
+    table: Path, find: Find, *, ranges: Ranges, split: Split | None = None, strict: bool = False
+) -> LabeledTable:
+    """Read a table; rows without a usable label or picture are left out and listed, or refused.
 
     Args:
         table: CSV whose header names a picture's file and its `age`, or `age_min` and `age_max`; known besides are
@@ -41,10 +49,11 @@ def read_labeled_table(table: Path, find: Find, *, ranges: Ranges, split: Split 
         find: tells where a picture lies.
         ranges: what named classes of ages stand for.
         split: of all pictures, where it is not in the table but known from elsewhere.
+        strict: refuse the table where a row cannot be used.
 
     Raises:
         FileNotFoundError: the table is not there.
-        DataError: it has no such columns, is malformed, or has no usable row.
+        DataError: it has no such columns, is malformed, has no usable row, or (strict) one that cannot be used.
     """
     header = {name.strip().lower(): name for name in read_header(table)}
     file = _column(header, _FILE)
@@ -59,15 +68,21 @@ def read_labeled_table(table: Path, find: Find, *, ranges: Ranges, split: Split 
     reader = _RowReader(header=header, file=file, age=age, bounds=bounds, ranges=ranges, split=split)
     samples: list[Sample] = []
     skipped: list[str] = []
+    wrong = ""
     for line, row in rows.items():
         stored = find(row[file].strip())
         if stored is None:
             skipped.append(f"{row[file]}: the picture is not there (line {line})")
+            wrong = wrong or f"{table}, line {line}: row of {row[file]}: the picture is not there"
             continue
         try:
             samples.append(reader.sample(row, stored))
         except ValueError as error:
             skipped.append(f"{row[file]}: {error} (line {line})")
+            wrong = wrong or f"{table}, line {line}: row of {row[file]}: {error}"
+    if strict and wrong:
+        rest = f" ({len(skipped)} of {len(rows)} rows cannot be used)" if len(skipped) > 1 else ""
+        raise DataError(f"{wrong}{rest}; mend it, or have `agepred data` leave it out")
     if not samples:
         raise DataError(f"{table}: none of {len(rows)} rows can be used, first {skipped[0]}")
     return LabeledTable(
@@ -93,7 +108,7 @@ class _RowReader:
             name=stored.name,
             age_min=low,
             age_max=high,
-            split=self.split or cast("Split", self._text(row, ("split",)) or split_of_name(stored.name)),
+            split=self.split or (cast("Split", self._text(row, ("split",))) if "split" in self.header else UNDIVIDED),
             gender=gender_of(self._text(row, _GENDER)),
             race=race_of(self._text(row, _RACE)),
             coral=self._text(row, ("coral",)),

@@ -43,6 +43,12 @@ class Survey:
         readable: NDArray[np.bool_] = self.sizes[:, 0] > 0
         return readable
 
+    def at(self, rows: Sequence[int]) -> "Survey":
+        """Return some of the rows, in the order given."""
+        chosen = np.array(rows, np.intp)
+        columns: dict[str, Any] = {name: getattr(self, name)[chosen] for name in self.__slots__}
+        return Survey(**columns)
+
 
 def look(samples: Sequence[Sample], out: Path) -> Survey:
     """Look at every picture and write the cache `out`; a stopped run goes on where it was.

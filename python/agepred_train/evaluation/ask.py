@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from agepred_edge import AgeEstimator, Face, FaceDetector, _core
 from agepred_edge.model_files import NO_POINTS_MODEL
 from agepred_train.archive import DataError
-from agepred_train.data import GROUPS, Sample, Split
+from agepred_train.data import GROUPS, Sample
 from agepred_train.evaluation.degradations import DEGRADATIONS
 from agepred_train.evaluation.distribution import likeliest_group
-from agepred_train.evaluation.labels import LabeledSet
+from agepred_train.evaluation.labels import LabeledSet, Part
 from agepred_train.evaluation.offsets import IntervalOffsets
 from agepred_train.evaluation.predictions import (
     Answers,
@@ -47,12 +47,17 @@ class Question:
     """Which pictures shall be answered, and how."""
 
     labeled: LabeledSet
-    split: Split = "val"
-    """Counts where the set has splits."""
+    split: Part = "val"
+    """Whose pictures count."""
     limit: int | None = None
     """Pictures at most, spread evenly; None for all."""
     median_age: float
     """Answer in years where there is no face or no readable picture."""
+
+    @property
+    def named_split(self) -> str | None:
+        """The split as a record names it; None where all pictures count."""
+        return None if self.split == "all" else self.split
 
     def samples(self) -> list[Sample]:
         """Return the pictures, in order; DataError where there are none."""
@@ -60,7 +65,7 @@ class Question:
 
     def name(self) -> str:
         """Return the set, the split and the limit in a word that is fit for a file's name."""
-        split = f"-{self.split}" if self.labeled.has_splits else ""
+        split = f"-{self.split}" if self.split != "all" else ""
         return f"{self.labeled.name}{split}{f'-n{self.limit}' if self.limit else ''}"
 
 
@@ -230,8 +235,8 @@ def _identity(model: Path, finder: FaceDetector, question: Question, pictures: i
         "detector_sha256": sha256_of_file(finder.face_model),
         "points_sha256": sha256_of_file(finder.points_model) if finder.points_model else "",
         "core_sha256": sha256_of_file(Path(_core.__file__)),
-        "data_sha256": question.labeled.hashes,
-        "split": question.split if question.labeled.has_splits else None,
+        "data_sha256": dict(question.labeled.hashes),
+        "split": question.named_split,
         "limit": question.limit,
         "pictures": pictures,
         "degradation": degradation,

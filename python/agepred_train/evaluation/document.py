@@ -74,10 +74,10 @@ class Evaluation:
             "agepred": agepred_edge.__version__,
             "data": {
                 "name": question.labeled.name,
-                "split": question.split if question.labeled.has_splits else None,
+                "split": question.named_split,
                 "limit": question.limit,
                 "pictures": len(self.samples),
-                "sha256": question.labeled.hashes,
+                "sha256": dict(question.labeled.hashes),
             },
             "median_train_age": question.median_age,
             "bootstrap": {"resamples": RESAMPLES, "level": LEVEL, "seed": SEED},
