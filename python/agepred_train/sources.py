@@ -9,7 +9,7 @@ import numpy as np
 
 from agepred_train.archive import DataError
 from agepred_train.data import Collection, Sample
-from agepred_train.prepare import Faces
+from agepred_train.prepare import FACE_COLUMNS, Faces
 
 _SEPARATOR = "/"
 
@@ -37,10 +37,7 @@ def join(parts: Mapping[str, tuple[Collection, Faces]]) -> tuple[JoinedCollectio
             "prepare all of them with the same"
         )
     names = [np.char.add(source + _SEPARATOR, faces.names) for source, (_, faces) in parts.items()]
-    columns: dict[str, Any] = {
-        name: np.concatenate([getattr(faces, name) for faces in found])
-        for name in ("counts", "boxes", "scores", "landmarks")
-    }
+    columns: dict[str, Any] = {name: np.concatenate([getattr(faces, name) for faces in found]) for name in FACE_COLUMNS}
     return collection, dataclasses.replace(found[0], names=np.concatenate(names), **columns)
 
 

@@ -6,6 +6,7 @@ out.
 """
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from agepred_train.evaluation.predictions import (
     probabilities_file,
     save_answers,
 )
+from agepred_train.fingerprints import fingerprints
 from agepred_train.graph import read_keys, read_model
 from agepred_train.prepare import CORRUPT
 from agepred_train.progress import progress_bar
@@ -92,7 +94,7 @@ def evaluate_file(
         DataError: there are no pictures, or none can be decoded.
     """
     samples = question.samples()
-    identity = _identity(model, finder, question, len(samples), degradation)
+    identity = _identity(model, finder, question, samples, degradation)
     record = out.with_suffix(".json")
     finished = _finished(out, identity)
     if finished is not None:
@@ -228,7 +230,9 @@ def _faces_in(estimator: AgeEstimator, sample: Sample, degradation: str) -> tupl
     return faces, len(faces)
 
 
-def _identity(model: Path, finder: FaceDetector, question: Question, pictures: int, degradation: str) -> dict[str, Any]:
+def _identity(
+    model: Path, finder: FaceDetector, question: Question, samples: Sequence[Sample], degradation: str
+) -> dict[str, Any]:
     """Return all that bears on the answers, JSON-ready."""
     return {
         "model_sha256": sha256_of_file(model),
@@ -238,7 +242,9 @@ def _identity(model: Path, finder: FaceDetector, question: Question, pictures: i
         "data_sha256": dict(question.labeled.hashes),
         "split": question.named_split,
         "limit": question.limit,
-        "pictures": pictures,
+        "pictures": len(samples),
+        # The data's own hashes know pictures in files of their own by name and size alone.
+        "pictures_sha256": hashlib.sha256(fingerprints(samples).tobytes()).hexdigest(),
         "degradation": degradation,
         "median_train_age": question.median_age,
     }
