@@ -44,6 +44,9 @@ class Sample(StoredPicture):
     """Name that near-duplicates share; empty where none are known."""
     weight: float = 1.0
     """How much the label counts in training, 0 to 1."""
+    dropped: str | None = None
+    """Why training leaves the picture out, as `agepred data` has judged; empty where it does not, None where nobody has
+    judged, so that training does."""
 
     def __post_init__(self) -> None:
         """Check the labels."""

@@ -20,6 +20,10 @@ from agepred_train.storage import replacing, sha256_of_file
 # Faces.counts where the picture could not be decoded, or has more pixels a side than the core takes.
 CORRUPT = -1
 
+MIN_FACE_SIDE = 40.0
+"""Training pictures whose largest face has a shorter box side are dropped unless something else is asked for, in
+pixels."""
+
 FACE_COLUMNS = ("counts", "boxes", "scores", "landmarks", "pictures")
 """Columns of `Faces` beside the names."""
 
@@ -104,8 +108,10 @@ class Cleaning:
     no_face: int
     several_faces: int
     small_face: int
+    by_table: int
+    """Dropped by the table of `agepred data` for other reasons, such as contradicting near-duplicates."""
     min_face_side: float
-    """Faces with a shorter box side than this count as small, in pixels."""
+    """Faces with a shorter box side than this count as small, in pixels, where no such table has judged."""
     skipped_files: int
     """Files of the collection that were no samples at all, such as odd names in a folder."""
 
@@ -140,17 +146,25 @@ def prepare(collection: Collection, finder: FaceFinder, out: Path) -> Faces:
 
 
 def clean(collection: Collection, faces: Faces, min_face_side: float) -> tuple[list[Sample], Cleaning]:
-    """Return the training samples with exactly one face that is large enough, and the count of the rest."""
+    """Return the training samples that are fit for training, and the count of the rest by reason.
+
+    What `agepred data` has judged stays as it says, but for pictures in which the detector finds nothing to cut a
+    crop by. The others need exactly one face, and one that is large enough.
+    """
     row_of = faces.row_of()
     kept: list[Sample] = []
-    dropped = {"corrupt": 0, "no_face": 0, "several_faces": 0, "small_face": 0}
+    dropped = {"corrupt": 0, "no_face": 0, "several_faces": 0, "small_face": 0, "by_table": 0}
     for sample in collection.part("train"):
         row = row_of[sample.name]
-        reason = reason_to_drop(int(faces.counts[row]), float(faces.boxes[row, 2:].min()), min_face_side)
-        if reason is None:
-            kept.append(sample)
+        count, side = int(faces.counts[row]), float(faces.boxes[row, 2:].min())
+        if sample.dropped is None:
+            reason = reason_to_drop(count, side, min_face_side)
         else:
-            dropped[reason] += 1
+            reason = sample.dropped or reason_to_drop(min(count, 1), side, 0)
+        if reason:
+            dropped[reason if reason in dropped else "by_table"] += 1
+        else:
+            kept.append(sample)
     report = Cleaning(kept=len(kept), **dropped, min_face_side=min_face_side, skipped_files=len(collection.skipped))
     return kept, report
 

@@ -19,7 +19,7 @@ class JoinedCollection(Collection):
     """Pictures of several data sets; names begin with their source's."""
 
     sources: tuple[str, ...]
-    """Names of the sources; the first is the one whose validation figures choose the epoch."""
+    """Names of the sources; the first that has pictures in `val` is the one whose figures choose the epoch."""
 
 
 def join(parts: Mapping[str, tuple[Collection, Faces]]) -> tuple[JoinedCollection, Faces]:
@@ -36,7 +36,10 @@ def join(parts: Mapping[str, tuple[Collection, Faces]]) -> tuple[JoinedCollectio
             f"the faces of {', '.join(parts)} were found by {len(detectors)} different detectors or refiners; "
             "prepare all of them with the same"
         )
-    names = [np.char.add(source + _SEPARATOR, faces.names) for source, (_, faces) in parts.items()]
+    names = [
+        faces.names if isinstance(part, JoinedCollection) else np.char.add(source + _SEPARATOR, faces.names)
+        for source, (part, faces) in parts.items()
+    ]
     columns: dict[str, Any] = {name: np.concatenate([getattr(faces, name) for faces in found]) for name in FACE_COLUMNS}
     return collection, dataclasses.replace(found[0], names=np.concatenate(names), **columns)
 
@@ -44,19 +47,31 @@ def join(parts: Mapping[str, tuple[Collection, Faces]]) -> tuple[JoinedCollectio
 def join_collections(parts: Mapping[str, Collection]) -> JoinedCollection:
     """Return data sets as one, in the order given; names of samples, skipped files and hashes become `source/name`.
 
+    What is joined already, such as a table of `agepred data` of several sets, keeps its sources and their names.
+
     Raises:
-        DataError: a source's name is empty or holds a slash.
+        DataError: a source's name is empty or holds a slash, or two have one name.
     """
-    for source in parts:
+    sources: list[str] = []
+    samples: list[Sample] = []
+    for source, part in parts.items():
         if not source or _SEPARATOR in source:
             raise DataError(f"{source!r} cannot name a data set: a slash ends the name")
+        if isinstance(part, JoinedCollection):
+            sources += part.sources
+            samples += part.samples
+        else:
+            sources.append(source)
+            samples += named_by_source(source, part.samples)
+    if len(set(sources)) < len(sources):
+        raise DataError(f"two sources are named {max(sources, key=sources.count)}; rename one of them")
     return JoinedCollection(
-        samples=tuple(sample for source, part in parts.items() for sample in named_by_source(source, part.samples)),
+        samples=tuple(samples),
         skipped=tuple(_prefixed(source, line) for source, part in parts.items() for line in part.skipped),
         hashes={
             _prefixed(source, name): digest for source, part in parts.items() for name, digest in part.hashes.items()
         },
-        sources=tuple(parts),
+        sources=tuple(sources),
     )
 
 

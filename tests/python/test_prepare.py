@@ -176,6 +176,7 @@ def test_cleaning_drops_and_counts_by_reason(tmp_path):
         "no_face": 1,
         "several_faces": 1,
         "small_face": 1,
+        "by_table": 0,
         "min_face_side": 40,
         "skipped_files": 0,
     }

@@ -15,8 +15,8 @@ from agepred_train.curation.sources import Source
 from agepred_train.curation.splits import Plan, divide
 from agepred_train.curation.survey import Survey, look
 from agepred_train.data import Collection, Sample, Split
-from agepred_train.prepare import FaceFinder, Faces, prepare, reason_to_drop
-from agepred_train.sources import named_by_source
+from agepred_train.prepare import MIN_FACE_SIDE, FaceFinder, Faces, prepare, reason_to_drop
+from agepred_train.sources import JoinedCollection, named_by_source
 from agepred_train.windows import keep_windows, windows_of
 
 REASONS = {
@@ -41,7 +41,7 @@ class Settings:
     """Of that division, at least 0; with another one a set without splits has others here than in `agepred eval`."""
     cleaner: str = "detector"
     """`detector` or `haar`: whose faces decide what is dropped; crops are always cut by the detector's points."""
-    min_face_side: float = 40.0
+    min_face_side: float = MIN_FACE_SIDE
     """Pictures whose largest face has a shorter box side are dropped, in pixels, at least 0."""
     conflict_weight: float = 0.5
     """Most that pictures weigh whose near-duplicates have another age, 0 to 1; with 0 they are dropped."""
@@ -151,7 +151,7 @@ def curate(
     for manifest, splits in zip(manifests, folds, strict=True):
         samples = tuple(dataclasses.replace(sample, split=split) for sample, split in zip(marked, splits, strict=True))
         dropped = _reasons(collection.samples, samples, judged, in_conflict, settings)
-        write_manifest(manifest, samples, dropped)
+        write_manifest(manifest, samples, dropped, _named_sets(named))
         results.append((samples, dropped))
     return Curated(
         sources=named,
@@ -166,6 +166,13 @@ def curate(
         manifests=tuple(manifests),
         settings=settings,
     )
+
+
+def _named_sets(sources: Sequence[Source]) -> list[str]:
+    """Return the set of each picture, by which its name begins; a manifest alone keeps those that it is made of."""
+    if len(sources) == 1 and isinstance(sources[0].collection, JoinedCollection):
+        return [sample.name.partition("/")[0] for sample in sources[0].collection.samples]
+    return [source.name for source in sources for _ in source.collection.samples]
 
 
 def _with_splits(sources: Sequence[Source], collection: Collection, survey: Survey, seed: int) -> Collection:
@@ -224,5 +231,7 @@ def _reasons(
         if not reason and new.split == "drop":
             kept: tuple[Split, ...] = ("train", "val", "test")
             reason = "copy_elsewhere" if old.split in kept else "dropped_by_set"
+        if not reason and old.dropped and old.dropped not in REASONS:
+            reason = "dropped_by_set"  # somebody's own reason, in a manifest; others are judged anew
         reasons.append(reason)
     return tuple(reasons)
