@@ -12,6 +12,7 @@ from agepred_train.curation.manifest import COLUMNS, is_manifest, read_manifest,
 from agepred_train.data import Sample
 from agepred_train.prepare import clean
 from agepred_train.sources import named_by_source, of_source, sources_of
+from agepred_train.storage import sha256_of_file
 
 
 def packed_samples(folder):
@@ -42,6 +43,35 @@ def test_folder_can_be_moved_with_its_pictures(tmp_path):
     write_manifest(old / "m.csv", samples, ["", ""])
     shutil.move(old, tmp_path / "new")
     assert read_manifest(tmp_path / "new" / "m.csv").samples[1].read_bytes() == jpeg(2)
+
+
+def test_the_hash_is_of_what_a_manifest_says_wherever_it_lies(tmp_path):
+    samples = [*make_collection(tmp_path, train=3, val=1, test=1).samples, *packed_samples(tmp_path)]
+    found = []
+    for folder in ("here", "there/and/deeper"):
+        (tmp_path / folder).mkdir(parents=True)
+        write_manifest(tmp_path / folder / "m.csv", samples, [""] * len(samples))
+        found.append(read_manifest(tmp_path / folder / "m.csv").hashes)
+    assert found[0] == found[1]
+    assert (tmp_path / "here/m.csv").read_bytes() != (tmp_path / "there/and/deeper/m.csv").read_bytes()
+    write_manifest(tmp_path / "here/m.csv", samples, ["no_face", *[""] * (len(samples) - 1)])
+    changed = read_manifest(tmp_path / "here/m.csv").hashes
+    assert changed != found[0]
+    assert changed["names and sizes"] == found[0]["names and sizes"]
+
+
+def test_archives_of_one_name_have_a_hash_each(tmp_path):
+    samples = []
+    for number, folder in enumerate(("one", "two")):
+        (tmp_path / folder).mkdir()
+        archive = write_tar(tmp_path / folder / "faces.tar", {"a.jpg": jpeg(number)})
+        (at,) = index_archive(archive).values()
+        samples.append(
+            Sample(name=folder, age_min=3, age_max=9, split="val", path=archive, offset=at.offset, size=at.size)
+        )
+    write_manifest(tmp_path / "m.csv", samples, ["", ""])
+    hashes = read_manifest(tmp_path / "m.csv").hashes
+    assert [hashes["faces.tar"], hashes["faces.tar (2)"]] == [sha256_of_file(sample.path) for sample in samples]
 
 
 def test_what_is_dropped_keeps_its_split(tmp_path):

@@ -1,8 +1,10 @@
 """The table that `agepred data` writes and training reads: one row a picture, with the reason where it is dropped."""
 
 import csv
+import hashlib
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -73,8 +75,10 @@ def read_manifest(table: Path) -> Collection:
     rows = read_table(table, _NEEDED, lambda row: row["name"])
     finder = _Finder(table.parent.resolve())
     samples = tuple(_sample(row, f"{table}, line {line}", finder) for line, row in rows.items())
-    hashes = {table.name: sha256_of_file(table)}
-    hashes |= {archive.name: sha256_of_file(archive) for archive in finder.archives}
+    hashes = {table.name: _sha256_of_rows(rows.values())}
+    for archive in finder.archives:
+        number = sum(name.partition(" (")[0] == archive.name for name in hashes)
+        hashes[f"{archive.name} ({number + 1})" if number else archive.name] = sha256_of_file(archive)
     if plain := [sample for sample in samples if sample.path not in finder.archives]:
         hashes["names and sizes"] = names_and_sizes(plain)
     sets = tuple(dict.fromkeys(row.get("set", "") for row in rows.values()))
@@ -84,6 +88,15 @@ def read_manifest(table: Path) -> Collection:
         if not row["set"] or not row["name"].startswith(f"{row['set']}/"):
             raise DataError(f"{table}, line {line}: {row['name']} is of the set {row['set']!r} and must begin with it")
     return JoinedCollection(samples=samples, hashes=hashes, sources=sets)
+
+
+def _sha256_of_rows(rows: Iterable[Mapping[str, str]]) -> str:
+    """Return a hash of what a manifest says; it is the same in every folder, though paths are relative to that.
+
+    Of a path the last name counts: the pictures' bytes, or names and sizes, have hashes of their own.
+    """
+    listing = [[Path(row["path"]).name if name == "path" else row.get(name, "") for name in COLUMNS] for row in rows]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
 
 
 def _members(samples: Sequence[Sample]) -> dict[tuple[Path, int], str]:
