@@ -47,24 +47,29 @@ def calibrate(  # noqa: PLR0917 - Typer reads the parameters by name
 
     Fits a temperature, and how far the ends of intervals are moved by age, on the pictures of the split `val`,
     which training must not have seen, and stores both in the file. The coverage that is shown is of pictures that
-    were left out of the fit, a fifth at a time.
+    were left out of the fit, a fifth at a time. The answers that it is fitted on are kept beside the file that is
+    written, as MODEL-DATA-SPLIT-calibration.csv; a stopped calibration goes on.
     """
     with training_tools():
         from agepred_train import calibrate as calibrating  # noqa: PLC0415
-        from agepred_train.evaluation.ask import Question, ask, with_offsets_of  # noqa: PLC0415
+        from agepred_train.evaluation.ask import Question, answers_file, evaluate_file, files_of  # noqa: PLC0415
         from agepred_train.storage import write_json  # noqa: PLC0415
     if not model.is_file():
         fail(f"{model}: there is no such file")
-    check_file("--out", out)
-    check_file("--json", json_file, (model, out or model))
+    read = (*data, *([labels] if labels else []))
+    check_file("--out", out, read)
+    target = out or model
     with reported(ValueError):
         labeled = open_labeled(data, labels, layout, ranges, whole=split == "all")
         question = Question(labeled=labeled, split=split, median_age=labeled.median_train_age())
-        estimator = agepred_edge.AgeEstimator(model, face_model=face_model, points_model=points_model)
-        answers = with_offsets_of(ask(estimator, question.samples(), question.median_age, title=model.name), model)
+        calibrating.refuse_few(question.samples())
+        kept = answers_file(target.parent, model, question, "calibration")
+        check_file("--json", json_file, (model, target, *read, *files_of(kept)))
+        finder = agepred_edge.FaceDetector(face_model, points_model=points_model)
+        answers, _ = evaluate_file(model, finder, question, kept, title=model.name)
         calibration = calibrating.fit(answers)
         coverage = calibrating.crossed_coverage(answers)
-        written = calibrating.calibrate_file(model, out or model, calibration)
+        written = calibrating.calibrate_file(model, target, calibration)
     typer.echo(f"temperature times {calibration.temperature:.3f}")
     for level, (before, after) in coverage.items():
         typer.echo(f"{level:.0%} intervals hold {before:.1%} of the ages; calibrated {after:.1%}")

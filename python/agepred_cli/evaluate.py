@@ -117,6 +117,7 @@ def evaluate(  # noqa: PLR0917 - Typer reads the parameters by name
             ensemble=ensemble,
             degrade=degrade,
         )
+        check_file("--json", json_file, (*data, *([labels] if labels else []), *request.files()))
         _show(measure(request, finder), request, report, json_file)
 
 

@@ -132,6 +132,21 @@ def test_answers_of_the_first_run_serve_the_second(people, models, tmp_path, mon
     assert len(load_answers(tmp_path / "x-people.csv").rows) == 3
 
 
+def test_figures_take_no_place_of_answers_or_of_what_is_read(people, models, tmp_path):
+    labels, others, model = tmp_path / "labels.csv", tmp_path / "theirs.csv", tmp_path / "m.onnx"
+    labels.write_bytes((people.parent / "people.csv").read_bytes())
+    others.write_text("file,age\nwall.jpg,60\na.jpg,40\nb.png,17\n")
+    model.write_bytes(models[0].read_bytes())
+    arguments = (model, "--data", people, "--labels", labels, "--split", "all", "--predictions", f"t={others}")
+    answered = ("m-people.json", "m-people.csv", "m-people.npz", "m-people-blur.json")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for name in (*answered, "labels.csv", "theirs.csv", "m.onnx"):
+        result = run(*arguments, "--degrade", "--json", tmp_path / name)
+        assert result.exit_code == 2
+        assert "this command reads or writes that file itself" in " ".join(result.stderr.split())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_predictions_alone_need_no_model(people, tmp_path):
     (tmp_path / "theirs.csv").write_text("file,age\nwall.jpg,60\na.jpg,40\nb.png,17\n")
     result = run(

@@ -71,6 +71,21 @@ class Question:
         return f"{self.labeled.name}{split}{f'-n{self.limit}' if self.limit else ''}"
 
 
+def answers_file(folder: Path, model: Path, question: Question, suffix: str = "") -> Path:
+    """Return the CSV in which a model's answers are kept: MODEL-DATA-SPLIT.csv, with a limit or a suffix behind."""
+    return folder / f"{model.stem}-{question.name()}{f'-{suffix}' if suffix else ''}.csv"
+
+
+def files_of(answers: Path) -> tuple[Path, ...]:
+    """Return all files that `evaluate_file` writes for answers: the CSV, and what lies beside it."""
+    return answers, probabilities_file(answers), record_of(answers), _partial_of(answers)
+
+
+def record_of(answers: Path) -> Path:
+    """Return the JSON that names by hash all that bears on answers."""
+    return answers.with_suffix(".json")
+
+
 def evaluate_file(
     model: Path, finder: FaceDetector, question: Question, out: Path, *, degradation: str = "", title: str = ""
 ) -> tuple[Answers, dict[str, Any]]:
@@ -95,14 +110,14 @@ def evaluate_file(
     """
     samples = question.samples()
     identity = _identity(model, finder, question, samples, degradation)
-    record = out.with_suffix(".json")
+    record = record_of(out)
     finished = _finished(out, identity)
     if finished is not None:
         return finished, json.loads(record.read_text(encoding="utf-8"))
     points_model = finder.points_model or NO_POINTS_MODEL
     estimator = AgeEstimator(model, face_model=finder.face_model, points_model=points_model)
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Partial(out.with_name(out.name + ".partial"), identity)
+    partial = Partial(_partial_of(out), identity)
     answers = ask(estimator, samples, question.median_age, degradation=degradation, partial=partial, title=title)
     answers = with_offsets_of(answers, model)
     if all(row.faces == CORRUPT for row in answers.rows):
@@ -250,10 +265,14 @@ def _identity(
     }
 
 
+def _partial_of(answers: Path) -> Path:
+    return answers.with_name(answers.name + ".partial")
+
+
 def _finished(out: Path, identity: dict[str, Any]) -> Answers | None:
     """Return the answers that are there, if they are whole and of this identity."""
     try:
-        report = dict(json.loads(out.with_suffix(".json").read_text(encoding="utf-8")))
+        report = dict(json.loads(record_of(out).read_text(encoding="utf-8")))
         files = {"predictions_sha256": out, "probabilities_sha256": probabilities_file(out)}
         whole = all(report.get(key) == sha256_of_file(path) for key, path in files.items())
         same = all(report.get(key) == value for key, value in identity.items())
