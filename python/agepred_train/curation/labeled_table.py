@@ -55,17 +55,10 @@ def read_labeled_table(
         FileNotFoundError: the table is not there.
         DataError: it has no such columns, is malformed, has no usable row, or (strict) one that cannot be used.
     """
-    header = {name.strip().lower(): name for name in read_header(table)}
-    file = _column(header, _FILE)
-    age = _column(header, _AGE)
-    bounds = [header[name] for name in ("age_min", "age_max") if name in header]
-    if file is None or (age is None and len(bounds) < 2):
-        raise DataError(
-            f"{table}: no column names the {'file' if file is None else 'age'}; the header must name "
-            f"one of {', '.join(_FILE)} and one of {', '.join(_AGE)}, or age_min and age_max"
-        )
-    rows = read_table(table, tuple(header.values()), lambda row: row[file])
-    reader = _RowReader(header=header, file=file, age=age, bounds=bounds, ranges=ranges, split=split)
+    names = read_header(table)
+    reader = RowReader.of(table, names, ranges=ranges, split=split)
+    file = reader.file
+    rows = read_table(table, tuple(names), lambda row: row[file])
     samples: list[Sample] = []
     skipped: list[str] = []
     wrong = ""
@@ -85,23 +78,51 @@ def read_labeled_table(
         raise DataError(f"{wrong}{rest}; mend it, or have `agepred data` leave it out")
     if not samples:
         raise DataError(f"{table}: none of {len(rows)} rows can be used, first {skipped[0]}")
-    return LabeledTable(
-        samples=tuple(samples), skipped=tuple(skipped), has_splits="split" in header or split is not None
-    )
+    return LabeledTable(samples=tuple(samples), skipped=tuple(skipped), has_splits=reader.has_splits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _RowReader:
+class RowReader:
+    """Makes a labeled picture of a row, by the names of the columns."""
+
     header: Mapping[str, str]
+    """The columns' names as they stand, by the same in small letters."""
     file: str
+    """Column that names the picture."""
     age: str | None
+    """Column of ages or ranges; None where there are `bounds`."""
     bounds: Sequence[str]
+    """Columns of the lowest and the highest age; two, or none."""
     ranges: Ranges
+    """What named classes of ages stand for."""
     split: Split | None
+    """Of all pictures, where it is not in the table."""
+
+    @staticmethod
+    def of(table: Path, names: Sequence[str], *, ranges: Ranges, split: Split | None = None) -> "RowReader":
+        """Return the reader of a table with columns of these names; DataError where one is missing that is needed."""
+        header = {name.strip().lower(): name for name in names}
+        file = _column(header, _FILE)
+        age = _column(header, _AGE)
+        bounds = [header[name] for name in ("age_min", "age_max") if name in header]
+        if file is None or (age is None and len(bounds) < 2):
+            raise DataError(
+                f"{table}: no column names the {'file' if file is None else 'age'}; the header must name "
+                f"one of {', '.join(_FILE)} and one of {', '.join(_AGE)}, or age_min and age_max"
+            )
+        return RowReader(
+            header=header, file=file, age=age, bounds=bounds if len(bounds) == 2 else (), ranges=ranges, split=split
+        )
+
+    @property
+    def has_splits(self) -> bool:
+        """Whether it is known which split a picture belongs to."""
+        return "split" in self.header or self.split is not None
 
     def sample(self, row: Mapping[str, str], stored: StoredPicture) -> Sample:
-        if len(self.bounds) == 2:
-            low, high = bounds_of(row[self.bounds[0]], row[self.bounds[1]])
+        """Return the picture that lies in `stored` with the row's labels; ValueError where one is none."""
+        if self.bounds:
+            low, high = bounds_of(*(row[column] for column in self.bounds))
         else:
             low, high = ages_of(row[cast("str", self.age)], self.ranges)
         return Sample(

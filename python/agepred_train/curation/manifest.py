@@ -1,15 +1,16 @@
 """The table that `agepred data` writes and training reads: one row a picture, with the reason where it is dropped."""
 
 import csv
+import dataclasses
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 from agepred_train.archive import DataError, StoredPicture, index_archive
-from agepred_train.data import Collection, Sample, Split, names_and_sizes
+from agepred_train.curation.labeled_table import RowReader
+from agepred_train.data import Collection, Sample, names_and_sizes
 from agepred_train.sources import JoinedCollection
 from agepred_train.storage import replacing, sha256_of_file
 from agepred_train.table import read_header, read_table
@@ -74,7 +75,8 @@ def read_manifest(table: Path) -> Collection:
     """
     rows = read_table(table, _NEEDED, lambda row: row["name"])
     finder = _Finder(table.parent.resolve())
-    samples = tuple(_sample(row, f"{table}, line {line}", finder) for line, row in rows.items())
+    reader = RowReader.of(table, read_header(table), ranges={})
+    samples = tuple(_sample(row, f"{table}, line {line}", finder, reader) for line, row in rows.items())
     hashes = {table.name: _sha256_of_rows(rows.values())}
     for archive in finder.archives:
         number = sum(name.partition(" (")[0] == archive.name for name in hashes)
@@ -127,23 +129,9 @@ class _Finder:
         return self.archives[file][member]
 
 
-def _sample(row: Mapping[str, str], place: str, finder: _Finder) -> Sample:
+def _sample(row: Mapping[str, str], place: str, finder: _Finder, reader: RowReader) -> Sample:
     try:
-        stored = finder.find(row["path"], row["member"])
-        return Sample(
-            name=row["name"],
-            age_min=int(row["age_min"]),
-            age_max=int(row["age_max"]),
-            split=cast("Split", row["split"]),
-            gender=row["gender"],
-            race=row["race"],
-            coral=row["coral"],
-            group=row["group"],
-            weight=float(row["weight"]),
-            dropped=row["dropped"],
-            path=stored.path,
-            offset=stored.offset,
-            size=stored.size,
-        )
+        sample = reader.sample(row, finder.find(row["path"], row["member"]))
     except ValueError as error:
         raise DataError(f"{place}: row of {row['name']}: {error}") from error
+    return dataclasses.replace(sample, name=row["name"], dropped=row["dropped"])
