@@ -1,4 +1,4 @@
-"""What `agepred data` writes serves every later command, from training to the release."""
+"""What `agepred data` writes serves every later command, from training to the evaluation."""
 
 import csv
 import json
@@ -47,13 +47,12 @@ def test_every_step_takes_the_table(folder, tmp_path, monkeypatch):
         ["export", "run"],
         quantize,
         [*evaluate, "--data", table],
-        ["release", "run", "--name", "small"],
     ):
         result = run(*arguments)
         assert result.exit_code == 0, (arguments, result.output)
     record = json.loads((tmp_path / "run/record.json").read_text())
     answered = json.loads((tmp_path / "run/int8-UTKFace-test.json").read_text())
-    assert answered["data_sha256"] == record["data"]["sha256"]
+    assert answered["data_sha256"] == record["data"]["sha256"]  # what a release compares
     with (tmp_path / table).open(newline="") as rows:
         tested = {row["name"] for row in csv.DictReader(rows) if row["split"] == "test"}
     assert files(tmp_path / "run/int8-UTKFace-test.csv") == tested

@@ -14,6 +14,7 @@ from agepred_train.curation.curate import Settings, curate
 from agepred_train.curation.labeled_sets import read_sets
 from agepred_train.curation.manifest import read_manifest
 from agepred_train.curation.sources import read_source, set_name
+from agepred_train.evaluation.ask import Question
 from agepred_train.evaluation.labels import read_labeled
 
 
@@ -91,12 +92,13 @@ def test_other_dealt_splits_are_other_data(folder, tmp_path):
     assert read_labeled(folder, caches=tmp_path).hashes["dealt splits"] != first["dealt splits"]
 
 
-def test_undivided_sets_count_whole_and_only_so(folder):
+def test_undivided_sets_count_whole(folder):
     labeled = read_labeled(folder)
-    assert len(labeled.part("all")) == 61
     assert not labeled.has_splits
-    with pytest.raises(DataError, match="UTKFace: names no splits"):
-        labeled.part("val")
+    for split in ("all", "val"):
+        assert len(labeled.part(split)) == 61
+        question = Question(labeled=labeled, split=split, median_age=29)
+        assert (question.name(), question.named_split) == ("UTKFace", None)
 
 
 def test_manifest_is_read_by_all(folder, tmp_path, blobs):

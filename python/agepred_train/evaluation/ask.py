@@ -59,7 +59,7 @@ class Question:
     @property
     def named_split(self) -> str | None:
         """The split as a record names it; None where all pictures count."""
-        return None if self.split == "all" else self.split
+        return self.split if self.split != "all" and self.labeled.has_splits else None
 
     def samples(self) -> list[Sample]:
         """Return the pictures, in order; DataError where there are none."""
@@ -67,7 +67,7 @@ class Question:
 
     def name(self) -> str:
         """Return the set, the split and the limit in a word that is fit for a file's name."""
-        split = f"-{self.split}" if self.split != "all" else ""
+        split = f"-{self.named_split}" if self.named_split else ""
         return f"{self.labeled.name}{split}{f'-n{self.limit}' if self.limit else ''}"
 
 

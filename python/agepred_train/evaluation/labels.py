@@ -27,7 +27,7 @@ class LabeledSet:
     samples: tuple[Sample, ...]
     """Beside those of other sets they are named `set/picture`."""
     has_splits: bool
-    """Whether every picture has a split; without, only `all` can be asked for."""
+    """Whether every picture has a split; without, all of them count, whatever split is asked for."""
     hashes: Mapping[str, str]
     """sha256 of what was read, by file name: the same that training puts on record."""
     dealt: tuple[str, ...] = ()
@@ -39,9 +39,7 @@ class LabeledSet:
         Raises:
             DataError: there are none.
         """
-        if split != "all" and not self.has_splits:
-            raise DataError(f"{self.name}: names no splits; ask for all of its pictures")
-        wanted = {"train", "val", "test"} if split == "all" else {split}
+        wanted = {"train", "val", "test"} if split == "all" or not self.has_splits else {split}
         chosen = [sample for sample in self.samples if sample.split in wanted]
         if not chosen:
             raise DataError(f"{self.name}: no picture belongs to the split {split}; choose another split or other data")
@@ -70,7 +68,7 @@ def read_labeled(
         layout: of all sets; None: recognized by what lies there.
         ranges: what named classes of ages stand for.
         caches: folder in which what is seen in the pictures of sets without splits is kept, so that these can be
-            dealt; None: nothing is dealt, and only `all` pictures can be asked for where a set names no splits.
+            dealt; None: nothing is dealt, and where one of the sets names no splits, all pictures of all count.
 
     Raises:
         FileNotFoundError, NotADirectoryError: a file is not there.
