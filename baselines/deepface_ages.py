@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 from pictures import answer_all, arguments
@@ -39,7 +40,8 @@ def main() -> None:
     except ImportError as error:
         _skip(f"DeepFace is not installed in this environment ({error}); see baselines/README.md")
     with options.weights.open("rb") as file:
-        print(f"{WEIGHTS}: sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}")
+        weights = f"{WEIGHTS}: sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
+    print(weights)
 
     def answer(picture):
         try:
@@ -49,7 +51,7 @@ def main() -> None:
             return None
         return float(max(faces, key=lambda face: face["region"]["w"] * face["region"]["h"])["age"])
 
-    answer_all(options, answer)
+    answer_all(options, answer, software=f"deepface {version('deepface')}, {weights}")
 
 
 def _skip(reason: str) -> None:

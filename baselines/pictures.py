@@ -2,7 +2,9 @@
 
 import argparse
 import csv
+import hashlib
 import io
+import json
 import os
 import tarfile
 from collections.abc import Callable, Iterator
@@ -27,10 +29,23 @@ def arguments(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def answer_all(options: argparse.Namespace, answer: Answer) -> None:
-    """Write the answers to all pictures that are asked for; a stopped run goes on where it was."""
+def answer_all(options: argparse.Namespace, answer: Answer, *, software: str) -> None:
+    """Write the answers to all pictures that are asked for; a stopped run goes on where it was.
+
+    Args:
+        options: what `arguments` parsed.
+        answer: asks the software.
+        software: its name and version, and whatever else bears on what it answers: a stopped run of another one, or
+            on another set, is not gone on with.
+    """
     names = _names(options.labels or options.data.with_suffix(".csv"), options.split, options.limit)
     partial = options.out.with_name(options.out.name + ".partial")
+    identity = _identity(software, options.data)
+    if partial.exists() and _identity_of(partial) != identity:
+        print(f"{partial}: of other software or another set; begun anew", flush=True)
+        partial.unlink()
+    if not partial.exists():
+        partial.write_text(identity + "\n", encoding="utf-8")
     kept = _kept(partial)
     with partial.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -84,12 +99,31 @@ def _answered(content: bytes, answer: Answer) -> float | None:
     return answer(picture)
 
 
+def _identity(software: str, data: Path) -> str:
+    """Return one line of what bears on answers; the labels do not: they say which pictures, not what is in them."""
+    return "# " + json.dumps({"software": software, "data_sha256": _sha256(data)}, sort_keys=True)
+
+
+def _sha256(data: Path) -> str:
+    """Return the sha256 of an archive, or of a folder's files by their names and sizes."""
+    if data.is_dir():
+        files = sorted(path for path in data.rglob("*") if path.is_file())
+        listing = "\n".join(f"{path.relative_to(data)} {path.stat().st_size}" for path in files)
+        return hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+    with data.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _identity_of(partial: Path) -> str:
+    with partial.open(encoding="utf-8") as file:
+        return file.readline().rstrip("\n")
+
+
 def _kept(partial: Path) -> dict[str, str]:
-    """Return the finished rows of a stopped run; the last line may be half written."""
-    if not partial.exists():
-        return {}
+    """Return the finished rows of a stopped run, below the line of its identity; the last may be half written."""
     text = partial.read_text(encoding="utf-8")
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
         partial.write_text(whole, encoding="utf-8")
-    return {row[0]: row[1] for row in csv.reader(io.StringIO(whole))}
+    rows = whole[whole.find("\n") + 1 :]
+    return {row[0]: row[1] for row in csv.reader(io.StringIO(rows))}

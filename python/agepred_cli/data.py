@@ -1,14 +1,13 @@
 """The command `agepred data`: makes a table of what training uses from labeled pictures, and reports on them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from agepred_cli.failure import fail, reported, training_tools
-
-if TYPE_CHECKING:
-    from agepred_train.data import Collection
+from agepred_cli.labeled_sets import CACHES, faces_cache
+from agepred_cli.options import FacesCache, Layout, Ranges
 
 EXAMPLES = """\b
 Examples:
@@ -33,22 +32,11 @@ and is recognized by what lies there.
 
 _SHOWN_SKIPPED = 20  # files by name; the odd names of a whole wrong folder would hide the report
 
-Source = Annotated[
-    Path,
-    typer.Argument(metavar="SOURCE", help="What `agepred data` wrote, or one of the layouts that it reads."),
-]
-FacesCache = Annotated[
-    Path | None,
-    typer.Option("--faces", metavar="FILE", help="Cache of detected faces [default: build/<SOURCE>-faces.npz]."),
-]
-
 
 def data(  # noqa: PLR0917 - Typer reads the parameters by name
     sources: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Sets of labeled pictures, see below.")],
-    layout: Annotated[str | None, typer.Option(metavar="NAME", help="Layout of the sources, see below.")] = None,
-    ranges: Annotated[
-        list[str] | None, typer.Option(metavar="CLASS=LOW-HIGH", help="Ages that a named class stands for.")
-    ] = None,
+    layout: Layout = None,
+    ranges: Ranges = None,
     split: Annotated[
         str,
         typer.Option(
@@ -57,7 +45,9 @@ def data(  # noqa: PLR0917 - Typer reads the parameters by name
             "or train, val, test for all.",
         ),
     ] = "own",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the splits; with another one `agepred eval` must be given the table.")
+    ] = 1,
     cleaner: Annotated[
         str,
         typer.Option(metavar="detector|haar", help="Whose faces decide what is dropped; haar needs OpenCV 4."),
@@ -91,7 +81,7 @@ def data(  # noqa: PLR0917 - Typer reads the parameters by name
         from agepred_train.curation.report import write_reports  # noqa: PLC0415
         from agepred_train.curation.sources import read_source  # noqa: PLC0415
         from agepred_train.curation.summary import summarize  # noqa: PLC0415
-    manifest = out or Path("build") / f"{_name(sources, limit)}.csv"
+    manifest = out or CACHES / f"{_name(sources, limit)}.csv"
     if manifest.suffix != ".csv":
         fail(f"--out {manifest}: the table is a csv; give it a name that ends so")
     for source in sources:
@@ -109,10 +99,10 @@ def data(  # noqa: PLR0917 - Typer reads the parameters by name
         read = [read_source(source, layout=layout, ranges=classes) for source in sources]
         if report:
             report.mkdir(parents=True, exist_ok=True)
-        curated = curate.curate(read, manifest, settings, faces_cache=cache_of(manifest, faces), limit=limit)
+        curated = curate.curate(read, manifest, settings, faces_cache=faces_cache(manifest.stem, faces), limit=limit)
         if settings.plan.kind == "folds":
             for fold in curated.manifests:
-                curated.faces.save(cache_of(fold, None))
+                curated.faces.save(faces_cache(fold.stem, None))
         if cache:
             curate.keep_crops(curated)
         summary = summarize(curated)
@@ -121,22 +111,11 @@ def data(  # noqa: PLR0917 - Typer reads the parameters by name
     _tell(summary, curated.manifests)
 
 
-def open_source(source: Path) -> "Collection":
-    """Reads the labels of a source; ends the command where it cannot."""
-    with training_tools():
-        from agepred_train.curation.sources import read_source  # noqa: PLC0415
-    with reported(ValueError):
-        return read_source(source).collection
-
-
-def cache_of(source: Path, named: Path | None) -> Path:
-    """Where the detected faces of a source are kept."""
-    return named or Path("build") / f"{source.stem}-faces.npz"
-
-
 def _name(sources: list[Path], limit: int | None) -> str:
     """Returns the name of what is made of sources; a sample of them must not take the place of the whole."""
-    joined = "+".join(source.resolve().stem for source in sources)
+    from agepred_train.curation.sources import set_name  # noqa: PLC0415
+
+    joined = "+".join(map(set_name, sources))
     return joined if limit is None else f"{joined}-{limit}"
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 import agepred_edge
 from agepred_cli.failure import fail, reported, training_tools
+from agepred_cli.options import JsonFile, check_file
 
 if TYPE_CHECKING:
     from agepred_train.detector.evaluation import Evaluation, Request
@@ -93,7 +94,7 @@ def eval_detector(  # noqa: PLR0917  # typer calls it by name
         typer.Option(min=32, max=4096, help="Longer side at which --set and --wider are shown [default: 640]."),
     ] = None,
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Write DIR/report.html.")] = None,
-    out: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write every figure there.")] = None,
+    out: JsonFile = None,
 ) -> None:
     """Measure face detectors side by side.
 
@@ -116,7 +117,7 @@ def eval_detector(  # noqa: PLR0917  # typer calls it by name
         fail("--max-side is for --set and --wider; the rows of --data have longer sides of their own")
     if split is not None and wider is not None:
         fail("--split does nothing with --wider: all of its pictures count")
-    _check_out(out)
+    check_file("--json", out)
     with reported(ValueError):
         request = Request(
             columns=_columns(models, against, points_model, min_score, age_model or []),
@@ -214,12 +215,6 @@ def _teacher(named: Path | None, data: Path | None) -> Path | None:
         fail(f"--teacher {named}: there is no such file")
     usual = None if data is None else data.absolute().parent / "weights" / "yunet_n.onnx"
     return usual if named is None and usual is not None and usual.is_file() else named
-
-
-def _check_out(out: Path | None) -> None:
-    """Finds out before the measurement whether its result can be stored."""
-    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
-        fail(f"--json {out}: name a file in a folder that exists")
 
 
 def _print(document: dict[str, Any]) -> None:

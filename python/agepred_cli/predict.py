@@ -10,6 +10,7 @@ import agepred_edge
 from agepred_cli import annotated
 from agepred_cli.draw import draw_faces
 from agepred_cli.failure import complain, reported
+from agepred_cli.options import FaceModel, PointsModel
 from agepred_cli.outcomes import Outcome, document, print_table
 from agepred_edge import AgeEstimator, AgepredError
 
@@ -31,12 +32,8 @@ def predict(  # noqa: PLR0917 - Typer reads the parameters by name
     model: Annotated[
         str | None, typer.Option(metavar="FILE", help="Age model, or a file name of the packaged one.")
     ] = None,
-    face_model: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Face detector (or: AGEPRED_FACE_MODEL).")
-    ] = None,
-    points_model: Annotated[
-        str | None, typer.Option(metavar="FILE", help='Refiner of the five points; "none" leaves the detector\'s.')
-    ] = None,
+    face_model: FaceModel = None,
+    points_model: PointsModel = None,
     smallest_face: Annotated[
         float | None,
         typer.Option(metavar="PIXELS", min=1, max=65535, help="Height of the smallest face wanted; larger is faster."),

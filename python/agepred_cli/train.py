@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-import agepred_edge
-from agepred_cli.data import FacesCache, cache_of, open_source
-from agepred_cli.failure import fail, reported, training_tools
+from agepred_cli.failure import reported, training_tools
+from agepred_cli.labeled_sets import open_faces
+from agepred_cli.options import Changes, FacesCache, Layout, Ranges, Resume, RunFolder
 
 EXAMPLES = """\b
 Examples:
@@ -32,52 +32,38 @@ def train(  # noqa: PLR0917 - Typer reads the parameters by name
         list[Path],
         typer.Argument(
             metavar="SOURCE...",
-            help="Tables of `agepred data`, folders of pictures, or tars with their csv beside; the first one's val "
-            "chooses the epoch.",
+            help="Sets of labeled pictures, or tables of `agepred data`, whose help lists the layouts; the first one's "
+            "val chooses the epoch.",
         ),
     ],
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the run [default: build/runs/RECIPE].")
-    ] = None,
+    changes: Changes = None,
+    out: RunFolder = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="ImageNet weights to start from.")] = None,
     teachers: Annotated[
         list[Path] | None,
         typer.Option("--teacher", metavar="RUN", help="A finished run to learn from; several answer as their mean."),
     ] = None,
+    layout: Layout = None,
+    ranges: Ranges = None,
     faces: FacesCache = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")] = False,
+    resume: Resume = False,
 ) -> None:
     """Train an age network by a recipe, on a GPU where there is one.
 
     The best epoch on `val` is kept; a stopped run goes on with --resume.
     """
     with training_tools():
-        from agepred_train import prepare, recipes  # noqa: PLC0415
+        from agepred_train import recipes  # noqa: PLC0415
         from agepred_train import train as training  # noqa: PLC0415
         from agepred_train.overrides import chosen_recipe  # noqa: PLC0415
-        from agepred_train.sources import join  # noqa: PLC0415
         from agepred_train.windows import find_windows, windows_of  # noqa: PLC0415
     with reported(ValueError):
         chosen = chosen_recipe(recipes.RECIPES, recipe, changes or [])
-    if faces and len(sources) > 1:
-        fail(f"--faces {faces}: names the cache of one source, {len(sources)} were given; leave it out")
-    names = [source.stem for source in sources]
-    if len(set(names)) < len(names):
-        fail(f"two sources are named {next(name for name in names if names.count(name) > 1)}; rename one of them")
-    collections = [open_source(source) for source in sources]
+    data = open_faces(sources, layout, ranges, faces)
     with reported(ValueError):
-        detector = agepred_edge.FaceDetector()
-        found = [
-            prepare.prepare(collection, detector, cache_of(source, faces))
-            for source, collection in zip(sources, collections, strict=True)
-        ]
-        pairs = list(zip(collections, found, strict=True))
-        data = pairs[0] if len(pairs) == 1 else join(dict(zip(names, pairs, strict=True)))
-        # Of one source; pictures of several are decoded.
-        windows = find_windows(data[0].samples, data[1], windows_of(sources[0])) if len(sources) == 1 else None
+        # Beside a table of `agepred data`; pictures of several sources are decoded.
+        kept = len(sources) == 1 and sources[0].suffix == ".csv"
+        windows = find_windows(data[0].samples, data[1], windows_of(sources[0])) if kept else None
         run = training.train(
             chosen,
             *data,

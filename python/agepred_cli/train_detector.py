@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from agepred_cli.failure import reported, training_tools
+from agepred_cli.options import Changes, Resume, RunFolder
 
 # Named here, since the help must do without the training tools; a test compares them with the recipes.
 DETECTOR_EXAMPLES = """\b
@@ -33,10 +34,7 @@ Examples:
 
 Recipe = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, see below.")]
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Folder of the sets, each a tar and a csv.")]
-Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the run [default: build/runs/RECIPE].")]
-Changes = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the recipe.")]
 Weights = Annotated[Path | None, typer.Option(metavar="RUN", help="Start from the best network of that run.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in that folder.")]
 
 
 def train_detector(  # noqa: PLR0917 - Typer reads the parameters by name
@@ -44,7 +42,7 @@ def train_detector(  # noqa: PLR0917 - Typer reads the parameters by name
     data: Data,
     labels: Annotated[Path, typer.Option(metavar="DIR", help="Tables that `agepred label-faces` wrote.")],
     changes: Changes = None,
-    out: Out = None,
+    out: RunFolder = None,
     weights: Weights = None,
     teacher: Annotated[
         Path | None,
@@ -73,7 +71,7 @@ def train_refiner(  # noqa: PLR0917 - Typer reads the parameters by name
     data: Data,
     points: Annotated[Path, typer.Option(metavar="DIR", help="Tables of labels with the best points to be had.")],
     changes: Changes = None,
-    out: Out = None,
+    out: RunFolder = None,
     weights: Weights = None,
     resume: Resume = False,
 ) -> None:

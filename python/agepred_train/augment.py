@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from agepred_train.light import LUMA
 from agepred_train.quality import blur, expose, rescale, save_as_jpeg, sharpen
 from agepred_train.recipes import Recipe
 
 Crop = NDArray[np.uint8]
 Points = NDArray[np.float32]
 
-# Rec. 601 luma of red, green and blue.
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_LUMA = np.array(LUMA, np.float32)
 
 
 def move_points(points: Points, target: Points, recipe: Recipe, rng: np.random.Generator) -> Points:

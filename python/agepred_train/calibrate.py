@@ -7,6 +7,7 @@ Candes 2019; here by age, with weights that fall linearly from one knot to the n
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from agepred_train.archive import DataError
+from agepred_train.data import Sample
 from agepred_train.evaluation.distribution import intervals, mean_and_stddev
 from agepred_train.evaluation.offsets import IntervalOffsets
 from agepred_train.evaluation.predictions import Answers
@@ -58,6 +60,16 @@ def calibrate_file(model: Path, out: Path, calibration: Calibration) -> Path:
     changed = {"agepred.temperature": f"{temperature:.4f}", **calibration.offsets.to_keys()}
     helper.set_model_props(graph, keys | changed)
     return write_model(graph, out)
+
+
+def refuse_few(samples: Sequence[Sample]) -> None:
+    """Raise ValueError where a calibration of these pictures could not be fitted, before they are asked."""
+    exact = sum(sample.age_min == sample.age_max for sample in samples)
+    if exact < _PICTURES_A_KNOT:
+        raise ValueError(
+            f"{exact} of {len(samples)} pictures are labeled with exact ages; {_PICTURES_A_KNOT} are needed to "
+            "calibrate on: name another set or split"
+        )
 
 
 def fit(answers: Answers) -> Calibration:

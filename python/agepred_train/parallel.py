@@ -29,6 +29,8 @@ def in_chunks(
         start: number of the items that are done already.
         chunk: items in a chunk, at least 1.
     """
+    if start >= len(items):
+        return  # a bar of nothing says nothing
     with progress_bar() as progress, ThreadPoolExecutor(core_count()) as pool:
         task = progress.add_task(description, total=len(items), completed=start)
         for first in range(start, len(items), chunk):

@@ -1,7 +1,7 @@
 """Find the faces of a collection once, keep them in a cache, and say which samples are fit for training."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,11 +13,19 @@ from numpy.typing import NDArray
 from agepred_edge import Detection
 from agepred_train.archive import DataError
 from agepred_train.data import Collection, Sample
+from agepred_train.fingerprints import NO_FINGERPRINTS, Fingerprints, fingerprints, rows_of, unknown
 from agepred_train.parallel import CHUNK, in_chunks
 from agepred_train.storage import replacing, sha256_of_file
 
 # Faces.counts where the picture could not be decoded, or has more pixels a side than the core takes.
 CORRUPT = -1
+
+MIN_FACE_SIDE = 40.0
+"""Training pictures whose largest face has a shorter box side are dropped unless something else is asked for, in
+pixels."""
+
+FACE_COLUMNS = ("counts", "boxes", "scores", "landmarks", "pictures")
+"""Columns of `Faces` beside the names."""
 
 # A partial cache is written after this many pictures.
 _CHUNK = CHUNK
@@ -47,12 +55,20 @@ class Faces:
     """Largest face's score, 0 to 1, [n]."""
     landmarks: NDArray[np.float32]
     """Largest face's five points in pixels, [n, 5, 2], the person's right eye first."""
+    pictures: Fingerprints
+    """sha256 of the encoded pictures, [n, 32]."""
     detector: str
     """Name of the detector: its file's stem, or the folder of a release."""
     detector_sha256: str
     """sha256 of the detector's file in hex."""
     points_sha256: str
     """sha256 of the file that refined the points in hex; empty where there was none."""
+
+    def at(self, rows: Sequence[int] | NDArray[np.intp], names: NDArray[np.str_]) -> "Faces":
+        """Return some of the rows, in the order given, under these names [n]."""
+        chosen = np.array(rows, np.intp)
+        columns: dict[str, Any] = {name: getattr(self, name)[chosen] for name in FACE_COLUMNS}
+        return replace(self, names=names, **columns)
 
     def row_of(self) -> dict[str, int]:
         """Return the row of each sample name."""
@@ -73,7 +89,9 @@ class Faces:
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                columns: dict[str, Any] = {name: arrays[name] for name in Faces.__slots__}
+                columns: dict[str, Any] = {name: arrays[name] for name in Faces.__slots__ if name != "pictures"}
+                # Caches of 0.1.0 do not say which pictures they are of.
+                columns["pictures"] = arrays["pictures"] if "pictures" in arrays.files else NO_FINGERPRINTS
         except (ValueError, KeyError, EOFError, BadZipFile) as error:
             raise DataError(f"{path}: not a face cache ({error}); delete it and prepare again") from error
         for name in ("detector", "detector_sha256", "points_sha256"):
@@ -90,47 +108,63 @@ class Cleaning:
     no_face: int
     several_faces: int
     small_face: int
+    by_table: int
+    """Dropped by the table of `agepred data` for other reasons, such as contradicting near-duplicates."""
     min_face_side: float
-    """Faces with a shorter box side than this count as small, in pixels."""
+    """Faces with a shorter box side than this count as small, in pixels, where no such table has judged."""
     skipped_files: int
     """Files of the collection that were no samples at all, such as odd names in a folder."""
 
 
 def prepare(collection: Collection, finder: FaceFinder, out: Path) -> Faces:
-    """Detect the faces of every sample and write the cache `out`; a stopped run goes on where it was.
+    """Find the faces in every sample and write the cache `out`; a stopped run goes on where it was.
 
-    A finished cache of the same samples, detector and refiner is returned as it is.
+    What the same detector and refiner found in the same bytes is not looked for again, whatever the picture is called;
+    a changed picture under an old name is.
     """
     nothing = _empty(finder)
     unfinished = out.with_name(out.name + ".partial")
     samples = collection.samples
-    for path in (out, unfinished):
-        faces = _load_matching(path, samples, nothing)
-        if faces is not None and len(faces.names) == len(samples):
-            return faces
+    names = np.array([sample.name for sample in samples], np.str_)
+    pictures = fingerprints(samples)
+    finished = _load(out, nothing)
+    if np.array_equal(finished.names, names) and np.array_equal(finished.pictures, pictures):
+        return finished
     out.parent.mkdir(parents=True, exist_ok=True)
-    faces = faces or nothing
-    detect = partial(_detect, finder)
-    for rows in in_chunks(detect, samples, description="detecting faces", start=len(faces.names), chunk=_CHUNK):
-        faces = _append(faces, rows)
+    faces = _together(finished, _load(unfinished, nothing))
+    missing = unknown(pictures, faces.pictures)
+    detect, todo = partial(_detect, finder), [samples[row] for row in missing]
+    done = 0
+    for rows in in_chunks(detect, todo, description="detecting faces", chunk=_CHUNK):
+        faces = _append(faces, rows, pictures[missing[done : done + len(rows)]])
+        done += len(rows)
         faces.save(unfinished)
+    faces = faces.at(rows_of(pictures, faces.pictures), names)
     faces.save(out)
     unfinished.unlink(missing_ok=True)
     return faces
 
 
 def clean(collection: Collection, faces: Faces, min_face_side: float) -> tuple[list[Sample], Cleaning]:
-    """Return the training samples with exactly one face that is large enough, and the count of the rest."""
+    """Return the training samples that are fit for training, and the count of the rest by reason.
+
+    What `agepred data` has judged stays as it says, but for pictures in which the detector finds nothing to cut a
+    crop by. The others need exactly one face, and one that is large enough.
+    """
     row_of = faces.row_of()
     kept: list[Sample] = []
-    dropped = {"corrupt": 0, "no_face": 0, "several_faces": 0, "small_face": 0}
+    dropped = {"corrupt": 0, "no_face": 0, "several_faces": 0, "small_face": 0, "by_table": 0}
     for sample in collection.part("train"):
         row = row_of[sample.name]
-        reason = reason_to_drop(int(faces.counts[row]), float(faces.boxes[row, 2:].min()), min_face_side)
-        if reason is None:
-            kept.append(sample)
+        count, side = int(faces.counts[row]), float(faces.boxes[row, 2:].min())
+        if sample.dropped is None:
+            reason = reason_to_drop(count, side, min_face_side)
         else:
-            dropped[reason] += 1
+            reason = sample.dropped or reason_to_drop(min(count, 1), side, 0)
+        if reason:
+            dropped[reason if reason in dropped else "by_table"] += 1
+        else:
+            kept.append(sample)
     report = Cleaning(kept=len(kept), **dropped, min_face_side=min_face_side, skipped_files=len(collection.skipped))
     return kept, report
 
@@ -157,34 +191,41 @@ def _empty(finder: FaceFinder) -> Faces:
         boxes=np.empty((0, 4), np.float32),
         scores=np.empty(0, np.float32),
         landmarks=np.empty((0, 5, 2), np.float32),
+        pictures=NO_FINGERPRINTS,
         detector=path.parent.name if path.stem in ("int8", "fp32") else path.stem,
         detector_sha256=sha256_of_file(path),
         points_sha256=sha256_of_file(finder.points_model) if finder.points_model else "",
     )
 
 
-def _append(faces: Faces, rows: Sequence[_Row]) -> Faces:
+def _append(faces: Faces, rows: Sequence[_Row], pictures: Fingerprints) -> Faces:
     names, counts, boxes, scores, landmarks = zip(*rows, strict=True)
-    return Faces(
-        names=np.concatenate([faces.names, np.array(names, np.str_)]),
-        counts=np.concatenate([faces.counts, np.array(counts, np.int32)]),
-        boxes=np.concatenate([faces.boxes, np.array(boxes, np.float32)]),
-        scores=np.concatenate([faces.scores, np.array(scores, np.float32)]),
-        landmarks=np.concatenate([faces.landmarks, np.array(landmarks, np.float32)]),
-        detector=faces.detector,
-        detector_sha256=faces.detector_sha256,
-        points_sha256=faces.points_sha256,
+    found = replace(
+        faces,
+        names=np.array(names, np.str_),
+        counts=np.array(counts, np.int32),
+        boxes=np.array(boxes, np.float32),
+        scores=np.array(scores, np.float32),
+        landmarks=np.array(landmarks, np.float32),
+        pictures=pictures,
     )
+    return _together(faces, found)
 
 
-def _load_matching(path: Path, samples: Sequence[Sample], nothing: Faces) -> Faces | None:
-    """Return the cache if it was made on the first of these samples as `nothing` would be filled."""
+def _together(first: Faces, second: Faces) -> Faces:
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in ("names", *FACE_COLUMNS)
+    }
+    return replace(first, **columns)
+
+
+def _load(path: Path, nothing: Faces) -> Faces:
+    """Return a cache if it was made as `nothing` would be filled, and else `nothing`."""
     if not path.exists():
-        return None
+        return nothing
     faces = Faces.load(path)
-    names = [sample.name for sample in samples[: len(faces.names)]]
     same = (faces.detector_sha256, faces.points_sha256) == (nothing.detector_sha256, nothing.points_sha256)
-    return faces if same and faces.names.tolist() == names else None
+    return faces if same and len(faces.pictures) == len(faces.names) else nothing
 
 
 def reason_to_drop(count: int, shorter_side: float, min_face_side: float) -> str | None:

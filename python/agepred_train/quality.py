@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from agepred_train.light import exposed
+
 Crop = NDArray[np.uint8]
 
 # A deviation of 3 pixels in a portrait whose crop is 240 pixels wide; 1.4 pixels of a crop of 112.
@@ -17,10 +19,6 @@ _LARGEST_AMOUNT = 2.0
 _LARGEST_SHRINKAGE = 4.0
 _QUALITIES = (20, 91)
 _STOPS = (-2.0, 1.0)
-
-# IEC 61966-2-1 (sRGB): light between 0 and 1 of each of 256 values, exact but for its straight piece near black.
-_VALUES = np.arange(256) / 255.0
-_LIGHT = np.where(_VALUES <= 0.04045, _VALUES / 12.92, ((_VALUES + 0.055) / 1.055) ** 2.4)
 
 
 def blur(crop: Crop, rng: np.random.Generator) -> Crop:
@@ -54,15 +52,6 @@ def save_as_jpeg(crop: Crop, rng: np.random.Generator) -> Crop:
 def expose(crop: Crop, rng: np.random.Generator) -> Crop:
     """Multiply the light by a power of two between two stops down and one up."""
     return exposed(crop, rng.uniform(*_STOPS))
-
-
-def exposed(crop: Crop, stops: float) -> Crop:
-    """Return the crop exposed by so many stops in linear light; what becomes brighter than white is white."""
-    light = np.minimum(_LIGHT * 2.0**stops, 1.0)
-    values = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    table = np.round(255.0 * values).astype(np.uint8)
-    brighter: Crop = table[crop]
-    return brighter
 
 
 def _picture(crop: Crop) -> Image.Image:

@@ -34,7 +34,7 @@ from agepred_train.data import Collection
 from agepred_train.dataset import FaceCrops
 from agepred_train.graph import INPUT, Pictures, read_keys, read_model, write_model
 from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO
-from agepred_train.prepare import Faces, clean
+from agepred_train.prepare import MIN_FACE_SIDE, Faces, clean
 from agepred_train.rounding import round_weights
 
 Method = Literal["minmax", "percentile", "entropy"]
@@ -62,8 +62,8 @@ class Quantization:
     """Share of the values inside the range in percent, above 50 to 100; for `percentile` only."""
     crops: int = 512
     """Training crops that are run; a multiple of 16."""
-    min_face_side: float = 40.0
-    """Pictures with a smaller face are not used, in pixels; as in training."""
+    min_face_side: float = MIN_FACE_SIDE
+    """Pictures with a smaller face are not used, in pixels; as in training, where no table has judged them."""
     seed: int = 1
     """Seed of the choice of crops, at least 0."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from agepred_train.overrides import BELOW_ONE, TINY, UNBOUNDED, check_choices, check_limits, check_multiples
+from agepred_train.prepare import MIN_FACE_SIDE
 from agepred_train.sources import weights_by_source
 
 
@@ -67,7 +68,8 @@ class Recipe:
     balance_power: float = 1.0
     """How far that goes, 0 to 1: weights are 1 / occurrences to this power."""
     source_weights: str = ""
-    """How much the labels of some of several data sets count, such as fairface=0.5; 1 for the others."""
+    """How much the labels of some of several data sets count, such as fairface=0.5; 1 for the others. Sets are those
+    named to `agepred train`, or to the `agepred data` that wrote its table."""
     distill_weight: float = 1.0
     """Weight of the teachers' distribution beside the label's loss, at least 0; counts where teachers are named."""
     temperature: float = 2.0
@@ -104,8 +106,9 @@ class Recipe:
     """Share of training crops exposed by -2 to +1 stops in linear light, 0 to 1."""
     erase_share: float = 0.3
     """Share of training crops with a rectangle painted over, 0 to 1."""
-    min_face_side: float = 40.0
-    """Training pictures whose largest face has a shorter box side are dropped, in pixels, at least 0."""
+    min_face_side: float = MIN_FACE_SIDE
+    """Training pictures whose largest face has a shorter box side are dropped, in pixels, at least 0; those of a
+    table of `agepred data` are judged there, by its --min-face."""
     max_train_samples: int = 0
     """Use only the first this many cleaned training samples (and as many for validation); 0 means all."""
     num_workers: int = 2

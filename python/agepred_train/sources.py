@@ -9,7 +9,7 @@ import numpy as np
 
 from agepred_train.archive import DataError
 from agepred_train.data import Collection, Sample
-from agepred_train.prepare import Faces
+from agepred_train.prepare import FACE_COLUMNS, Faces
 
 _SEPARATOR = "/"
 
@@ -19,20 +19,16 @@ class JoinedCollection(Collection):
     """Pictures of several data sets; names begin with their source's."""
 
     sources: tuple[str, ...]
-    """Names of the sources; the first is the one whose validation figures choose the epoch."""
+    """Names of the sources; the first that has pictures in `val` is the one whose figures choose the epoch."""
 
 
 def join(parts: Mapping[str, tuple[Collection, Faces]]) -> tuple[JoinedCollection, Faces]:
     """Return data sets and their faces as one of each, in the order given.
 
-    Names of samples, skipped files and hashes become `source/name`.
-
     Raises:
         DataError: a source's name is empty or holds a slash, or the faces are not all of one detector.
     """
-    for source in parts:
-        if not source or _SEPARATOR in source:
-            raise DataError(f"{source!r} cannot name a data set: a slash ends the name")
+    collection = join_collections({source: part for source, (part, _) in parts.items()})
     found = [faces for _, faces in parts.values()]
     detectors = {(faces.detector_sha256, faces.points_sha256) for faces in found}
     if len(detectors) != 1:
@@ -40,26 +36,48 @@ def join(parts: Mapping[str, tuple[Collection, Faces]]) -> tuple[JoinedCollectio
             f"the faces of {', '.join(parts)} were found by {len(detectors)} different detectors or refiners; "
             "prepare all of them with the same"
         )
-    collection = JoinedCollection(
-        samples=tuple(
-            dataclasses.replace(sample, name=_prefixed(source, sample.name))
-            for source, (part, _) in parts.items()
-            for sample in part.samples
-        ),
-        skipped=tuple(_prefixed(source, line) for source, (part, _) in parts.items() for line in part.skipped),
-        hashes={
-            _prefixed(source, name): digest
-            for source, (part, _) in parts.items()
-            for name, digest in part.hashes.items()
-        },
-        sources=tuple(parts),
-    )
-    names = [np.char.add(source + _SEPARATOR, faces.names) for source, (_, faces) in parts.items()]
-    columns: dict[str, Any] = {
-        name: np.concatenate([getattr(faces, name) for faces in found])
-        for name in ("counts", "boxes", "scores", "landmarks")
-    }
+    names = [
+        faces.names if isinstance(part, JoinedCollection) else np.char.add(source + _SEPARATOR, faces.names)
+        for source, (part, faces) in parts.items()
+    ]
+    columns: dict[str, Any] = {name: np.concatenate([getattr(faces, name) for faces in found]) for name in FACE_COLUMNS}
     return collection, dataclasses.replace(found[0], names=np.concatenate(names), **columns)
+
+
+def join_collections(parts: Mapping[str, Collection]) -> JoinedCollection:
+    """Return data sets as one, in the order given; names of samples, skipped files and hashes become `source/name`.
+
+    What is joined already, such as a table of `agepred data` of several sets, keeps its sources and their names.
+
+    Raises:
+        DataError: a source's name is empty or holds a slash, or two have one name.
+    """
+    sources: list[str] = []
+    samples: list[Sample] = []
+    for source, part in parts.items():
+        if not source or _SEPARATOR in source:
+            raise DataError(f"{source!r} cannot name a data set: a slash ends the name")
+        if isinstance(part, JoinedCollection):
+            sources += part.sources
+            samples += part.samples
+        else:
+            sources.append(source)
+            samples += named_by_source(source, part.samples)
+    if len(set(sources)) < len(sources):
+        raise DataError(f"two sources are named {max(sources, key=sources.count)}; rename one of them")
+    return JoinedCollection(
+        samples=tuple(samples),
+        skipped=tuple(_prefixed(source, line) for source, part in parts.items() for line in part.skipped),
+        hashes={
+            _prefixed(source, name): digest for source, part in parts.items() for name, digest in part.hashes.items()
+        },
+        sources=tuple(sources),
+    )
+
+
+def named_by_source(source: str, samples: Sequence[Sample]) -> list[Sample]:
+    """Return the samples with names that begin with their source's."""
+    return [dataclasses.replace(sample, name=_prefixed(source, sample.name)) for sample in samples]
 
 
 def sources_of(collection: Collection) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Train an age network: from crops to the checkpoint with the best validation figure and its record."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,8 @@ def train(
 
     Args:
         recipe: everything that is free to choose.
-        collection: labeled pictures with splits; several data sets come from `sources.join`, are validated each by
-            itself, and the first one's figure chooses.
+        collection: labeled pictures with splits; several data sets come from `sources.join`, or are named in
+            their table; they are validated each by itself, and the figure of the first that has `val` chooses.
         faces: their faces, from `prepare`.
         out: folder of this run; it must not hold another one unless `resume` is set.
         weights: ImageNet `state_dict` to start from; None starts from random numbers, or when resuming
@@ -127,6 +127,7 @@ class _Inputs:
         recipe: Recipe, collection: Collection, faces: Faces, windows: Windows | None, teacher_side: int
     ) -> "_Inputs":
         limit = recipe.max_train_samples or None
+        _refuse_other_cleaning(recipe, collection)
         samples, cleaning = clean(collection, faces, recipe.min_face_side)
         side = recipe.crop_side
         counted = [sample for sample in samples if sample.weight > 0]
@@ -138,13 +139,12 @@ class _Inputs:
             source: FaceCrops(of_source(val_samples, source)[:limit], faces, side=side, windows=windows)
             for source in sources_of(collection)
         }
-        # A further data set may be for training alone.
-        val = {source: crops for source, crops in val.items() if len(crops) or source == sources_of(collection)[0]}
-        first = next(iter(val.values()))
-        if len(train) < recipe.batch_size * recipe.devices or not len(first):
+        # Some of several data sets may be for training alone.
+        val = {source: crops for source, crops in val.items() if len(crops)}
+        if len(train) < recipe.batch_size * recipe.devices or not val:
             raise DataError(
-                f"{len(train)} samples to train on and {len(first)} to validate on are left after cleaning; "
-                f"a step alone takes {recipe.batch_size * recipe.devices}"
+                f"{len(train)} samples to train on and {sum(map(len, val.values()))} to validate on are left after "
+                f"cleaning; a step alone takes {recipe.batch_size * recipe.devices}"
             )
         _weight(train, recipe, sources_of(collection))
         return _Inputs(
@@ -152,6 +152,17 @@ class _Inputs:
             val=val,
             cleaning=asdict(cleaning),
             median_age=_median_age(_of_first_or_all(collection)),
+        )
+
+
+def _refuse_other_cleaning(recipe: Recipe, collection: Collection) -> None:
+    """Refuse a size of faces that would count for nothing: a table of `agepred data` has judged every picture."""
+    (usual,) = (field.default for field in fields(Recipe) if field.name == "min_face_side")
+    judged = all(sample.dropped is not None for sample in collection.samples)
+    if collection.samples and judged and recipe.min_face_side != usual:
+        raise DataError(
+            f"min_face_side is {recipe.min_face_side:g}, but the table of `agepred data` says what is dropped; "
+            f"write it anew with --min-face {recipe.min_face_side:g}"
         )
 
 

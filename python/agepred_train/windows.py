@@ -150,10 +150,11 @@ def _key(samples: Sequence[Sample], faces: Faces) -> str:
     """Return a hash of data, detector, points model and geometry: anything else would cut the same windows."""
     row_of = faces.row_of()
     rows = [row_of[sample.name] for sample in samples]
-    digest = hashlib.sha256(f"1 {_MARGIN} {_LARGEST} {faces.detector_sha256} {faces.points_sha256}".encode())
+    digest = hashlib.sha256(f"2 {_MARGIN} {_LARGEST} {faces.detector_sha256} {faces.points_sha256}".encode())
     digest.update(DEFAULT_POINTS.tobytes())
-    # A picture is known by its name, its size in bytes, and the points that were found in it.
-    digest.update("\n".join(f"{sample.name} {sample.size}" for sample in samples).encode())
+    # A picture is known by its name and its bytes, which `prepare` has looked at.
+    digest.update("\n".join(sample.name for sample in samples).encode())
+    digest.update(faces.pictures[rows].tobytes())
     digest.update(faces.counts[rows].tobytes() + faces.landmarks[rows].tobytes())
     return digest.hexdigest()
 

@@ -1,17 +1,22 @@
 """Calibration: what it fits makes intervals true on pictures it has not seen, and the core does what Python does."""
 
+import shutil
+from types import SimpleNamespace
+
 import numpy as np
 import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_answers import answers, normal, row
+from tiny_set import make_collection
 from typer.testing import CliRunner
 
 from agepred_cli.app import app
 from agepred_edge import AgeEstimator, ModelError, default_face_model
 from agepred_train.archive import DataError
 from agepred_train.calibrate import LEVELS, Calibration, calibrate_file, crossed_coverage, fit, sharpened
+from agepred_train.data import GROUPS
 from agepred_train.evaluation.distribution import intervals, mean_and_stddev
 from agepred_train.evaluation.offsets import IntervalOffsets
 from agepred_train.evaluation.predictions import load_answers, save_answers
@@ -172,3 +177,66 @@ def test_command_names_what_is_missing(tmp_path, int8_model):
     assert "none.onnx: there is no such file" in refusal(tmp_path / "none.onnx", "--data", tmp_path)
     nowhere = tmp_path / "no" / "out.onnx"
     assert "name a file in a folder that exists" in refusal(int8_model, "--data", tmp_path, "--out", nowhere)
+
+
+class Teller:
+    """In place of the core: one face a picture, whose age the picture's name tells, until it is stopped."""
+
+    info = SimpleNamespace(groups=GROUPS, first_age=0, age_count=117)
+    left = 0
+
+    def __init__(self, *_, **__):
+        pass
+
+    def predict(self, picture, *, pixel_format):
+        if Teller.left == 0:
+            raise KeyboardInterrupt
+        Teller.left -= 1
+        p = normal([float(picture.mean()) % 80 + 10], 3)[0]
+        return [SimpleNamespace(age=40.0, stddev=3.0, interval=(36, 44), group="26-50", probabilities=p)]
+
+
+@pytest.fixture
+def held_out(tmp_path, monkeypatch, int8_model):
+    """A folder of twenty pictures, their labels, and a copy of the packaged model."""
+    monkeypatch.chdir(tmp_path)
+    make_collection(tmp_path, train=20, val=0, test=0)
+    lines = [f"{number}.jpg,{20 + number}" for number in range(20)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,age", *lines]) + "\n")
+    shutil.copy(int8_model, tmp_path / "m.onnx")
+    monkeypatch.setattr("agepred_train.calibrate._PICTURES_A_KNOT", 5)
+    monkeypatch.setattr("agepred_train.evaluation.ask.AgeEstimator", Teller)
+    return ["calibrate", "m.onnx", "--data", ".", "--labels", "labels.csv", "--split", "all"]
+
+
+def test_stopped_calibration_goes_on(held_out, tmp_path):
+    Teller.left = 12
+    assert CliRunner().invoke(app, held_out).exit_code != 0
+    stem = f"m-{tmp_path.name}-calibration"
+    assert (tmp_path / f"{stem}.csv.partial").is_file()
+    before = (tmp_path / "m.onnx").read_bytes()
+    Teller.left = 8
+    result = CliRunner().invoke(app, held_out)
+    assert result.exit_code == 0, result.output
+    assert Teller.left == 0
+    assert (tmp_path / "m.onnx").read_bytes() != before
+    assert not (tmp_path / f"{stem}.csv.partial").exists()
+    assert len(load_answers(tmp_path / f"{stem}.csv").rows) == 20
+
+
+def test_labels_that_cannot_serve_are_refused_before_the_pictures_are_asked(held_out, tmp_path):
+    Teller.left = 100
+    lines = [f"{number}.jpg,20-29" for number in range(16)] + [f"{number}.jpg,30" for number in range(16, 20)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,age", *lines]) + "\n")
+    result = CliRunner().invoke(app, held_out)
+    assert result.exit_code == 2
+    assert "4 of 20 pictures are labeled with exact ages; 5 are needed" in " ".join(result.stderr.split())
+    assert Teller.left == 100
+
+
+def test_what_was_fitted_takes_no_place_of_anything_else(held_out, tmp_path):
+    for name in ("m.onnx", "labels.csv", f"m-{tmp_path.name}-calibration.json"):
+        result = CliRunner().invoke(app, [*held_out, "--json", name])
+        assert result.exit_code == 2
+        assert f"--json {name}: this command reads or writes that file itself" in " ".join(result.stderr.split())
+    assert (tmp_path / "labels.csv").read_text().startswith("file,age")

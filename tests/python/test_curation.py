@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from tiny_set import jpeg, write_tar
 
+from agepred_train import recipes
 from agepred_train.archive import DataError
 from agepred_train.curation.curate import Settings, curate, merge
 from agepred_train.curation.manifest import read_manifest
@@ -16,7 +17,8 @@ from agepred_train.curation.report import write_reports
 from agepred_train.curation.sources import read_source
 from agepred_train.curation.splits import Plan
 from agepred_train.curation.summary import summarize
-from agepred_train.prepare import Faces
+from agepred_train.prepare import Faces, clean
+from agepred_train.sources import sources_of
 
 
 def encode(picture, quality=95):
@@ -66,14 +68,16 @@ def test_reasons_are_those_of_the_pictures(curated):
         "UTKFace/30_0_0_102.jpg": "no_face",
         "UTKFace/31_0_0_103.jpg": "several_faces",
         "UTKFace/32_0_0_104.jpg": "small_face",
+        "UTKFace/23_1_0_3.jpg": "copy_elsewhere",
     }
     assert {name: reason for name, reason in reasons.items() if reason} == expected
 
 
-def test_copies_share_group_and_split_across_sets(curated):
+def test_copies_share_a_group_across_sets_and_one_counts(curated):
+    """The folder, dealt by itself, trains with a picture of which the tar's is a copy, and that one tests."""
     first, copy = row(curated, "UTKFace/23_1_0_3.jpg"), row(curated, "fair/t.jpg")
     assert curated.samples[first].group == curated.samples[copy].group != ""
-    assert curated.samples[first].split == curated.samples[copy].split == "test"
+    assert (curated.samples[first].split, curated.samples[copy].split) == ("drop", "test")
 
 
 def test_copies_with_another_age_count_less(curated, sets, tmp_path):
@@ -96,7 +100,8 @@ def test_manifest_is_what_training_reads(curated):
         for sample, reason in zip(curated.samples, curated.dropped, strict=True)
         if sample.split == "train" and not reason
     }
-    assert {sample.name for sample in collection.part("train")} == kept
+    assert {sample.name for sample in clean(collection, curated.faces, 40)[0]} == kept
+    assert sources_of(collection) == ("UTKFace", "fair")
     assert [sample.read_bytes() for sample in collection.samples] == [sample.read_bytes() for sample in curated.samples]
     faces = Faces.load(manifest.with_name("both-faces.npz"))
     assert faces.names.tolist() == [sample.name for sample in collection.samples]
@@ -112,6 +117,16 @@ def test_a_manifest_can_be_prepared_again_with_another_set(curated, sets, tmp_pa
     splits = [sample.split for sample in read_manifest(curated.manifests[0]).samples]
     assert [sample.split for sample in again.samples] == splits
     assert [sample.weight for sample in again.samples] == [sample.weight for sample in curated.samples]
+    assert sources_of(read_manifest(tmp_path / "again.csv")) == ("UTKFace", "fair")
+
+
+def test_smaller_faces_are_trained_on_where_the_table_says_so(curated, sets, tmp_path):
+    """The size is said once, to `agepred data`: the recipe's own does not take them out again."""
+    faces = tmp_path / "faces.npz"
+    curated.faces.save(faces)
+    small = curate(sets, tmp_path / "m.csv", Settings(min_face_side=5, plan=Plan(kind="whole")), faces_cache=faces)
+    kept, _ = clean(read_manifest(tmp_path / "m.csv"), small.faces, recipes.first_light().min_face_side)
+    assert "UTKFace/32_0_0_104.jpg" in {sample.name for sample in kept}
 
 
 def test_folds_are_a_manifest_each(sets, curated, tmp_path):

@@ -155,9 +155,8 @@ def test_survey_goes_on_where_it_was_and_knows_its_samples(tmp_path, monkeypatch
     seen.clear()
     look(samples, out)
     assert not seen
-    seen[:] = ["5.jpg"]
     look(samples[::-1], out)
-    assert len(seen) == 8
+    assert not seen
 
 
 def test_damaged_survey_is_refused_by_name(tmp_path):

@@ -46,6 +46,12 @@ def test_codes_become_words_and_words_stay():
     ]  # fmt: skip
 
 
+def test_numbers_that_are_no_codes_are_refused():
+    for word, read in (("2", gender_of), ("-2", gender_of), ("5", race_of), ("17", race_of)):
+        with pytest.raises(DataError, match=f"{word} is no code from -1 to"):
+            read(word)
+
+
 def test_classes_are_told_by_options():
     assert parse_ranges(["YOUNG=0-29,middle=30-59", "OLD=60+"]) == {
         "YOUNG": (0, 29),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from agepred_train.archive import DataError
-from agepred_train.curation.splits import Plan, divide, parse_plan
+from agepred_train.curation.splits import Plan, deal_own, divide, parse_plan
 from agepred_train.data import Sample
 
 
@@ -38,7 +38,7 @@ def test_shares_come_out_overall_and_in_every_band_of_ages(shares):
     assert "drop" not in splits
 
 
-@pytest.mark.parametrize("plan", [Plan(), Plan(kind="shares"), Plan(kind="folds", folds=3), parse_plan("val")])
+@pytest.mark.parametrize("plan", [Plan(kind="shares"), Plan(kind="folds", folds=3), parse_plan("val")])
 def test_a_group_never_parts(plan):
     samples = make(400)
     groups = random_groups(400, 60)
@@ -49,7 +49,7 @@ def test_a_group_never_parts(plan):
 
 def test_the_seed_alone_decides():
     samples, groups = make(300), random_groups(300, 20)
-    first, again, other = (divide(samples, [False] * 300, groups, Plan(), seed=seed) for seed in (1, 1, 2))
+    first, again, other = (deal_own(samples, groups, seed=seed) for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
@@ -68,15 +68,15 @@ def test_own_splits_stay_and_copies_of_stronger_ones_are_dropped():
         *make(1, "train"), *make(1, "test"), *make(1, "val"), *make(1, "train"),
         *make(1, "val"), *make(1, "train"), *make(1, "train"), *make(1, "drop"),
     ]  # fmt: skip
-    own = [True, True, True, True, True, False, True, True]
-    (splits,) = divide(samples, own, [[0, 1, 2], [3, 4], [5, 7]], Plan())
-    assert splits == ["drop", "test", "drop", "drop", "val", "drop", "train", "drop"]
+    (splits,) = divide(samples, [True] * 8, [[0, 1, 2], [3, 4]], Plan())
+    assert splits == ["drop", "test", "drop", "drop", "val", "train", "train", "drop"]
 
 
-def test_a_set_without_splits_follows_its_copies():
-    samples = [*make(1, "test"), *make(1, "train")]
-    (splits,) = divide(samples, [True, False], [[0, 1]], Plan())
-    assert splits == ["test", "test"]
+def test_a_set_that_names_no_splits_is_dealt_by_one_rule():
+    samples, groups = make(200), random_groups(200, 30)
+    splits = deal_own(samples, groups)
+    assert [splits] == divide(samples, [False] * 200, groups, Plan(kind="shares", shares=(70, 15, 15)))
+    assert all(len({splits[index] for index in group}) == 1 for group in groups)
 
 
 def test_folds_leave_a_sets_test_split_alone():

@@ -190,6 +190,23 @@ def test_finished_answers_are_taken_only_where_nothing_has_changed(model, shared
     assert len(asked) == 5
 
 
+def test_a_changed_picture_under_an_old_name_is_asked_again(model, yunet, tmp_path, monkeypatch):
+    samples = samples_of(tmp_path, 2)
+    labeled = LabeledSet(name="tiny", samples=samples, has_splits=True, hashes={"names and sizes": "n" * 64})
+    question = Question(labeled=labeled, split="train", median_age=29)
+    asked = []
+    original = asking.ask
+    monkeypatch.setattr(asking, "ask", lambda *args, **named: asked.append(1) or original(*args, **named))
+    finder = FaceDetector(yunet, points_model="none")
+    for _ in range(2):
+        evaluate_file(model, finder, question, tmp_path / "out.csv")
+    assert len(asked) == 1
+    content = samples[0].path.read_bytes()
+    samples[0].path.write_bytes(content[:-4] + bytes(255 - byte for byte in content[-4:]))  # of the same size
+    evaluate_file(model, finder, question, tmp_path / "out.csv")
+    assert len(asked) == 2
+
+
 def test_a_picture_that_the_core_refuses_is_counted_and_the_others_answered(tmp_path, estimator):
     samples = list(samples_of(tmp_path, 2))
     wide = tmp_path / "wide.png"

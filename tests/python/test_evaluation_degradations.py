@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from tiny_set import jpeg
 
-from agepred_train.evaluation.degradations import DEGRADATIONS, blurred, compressed, exposed, gray, sharpened, shrunk
+from agepred_train.evaluation.degradations import DEGRADATIONS, blurred, compressed, gray, sharpened, shrunk
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +36,6 @@ def test_shrinking_takes_means_of_squares():
     for y, x in np.ndindex(4, 3):
         mean = picture[2 * y : 2 * y + 2, 2 * x : 2 * x + 2].reshape(4, 3).mean(axis=0)
         assert np.abs(small[y, x] - mean).max() <= 0.5
-
-
-def test_exposure_is_a_factor_in_linear_light():
-    levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, axis=2)
-    np.testing.assert_array_equal(exposed(levels, 0.0), levels)
-    # sRGB 188 is half of the light of 255 (0.5029), and 99 an eighth of it (0.1248).
-    assert exposed(np.full((1, 1, 3), 188, np.uint8), 1.0)[0, 0, 0] == 255
-    assert exposed(np.full((1, 1, 3), 188, np.uint8), -2.0)[0, 0, 0] == 99
-    assert (np.diff(exposed(levels, -2.0)[..., 0].ravel().astype(int)) >= 0).all()
-    assert exposed(levels, 1.0)[-1, -1, 0] == 255
 
 
 def test_gray_and_jpeg_are_pillows(picture):

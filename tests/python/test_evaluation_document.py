@@ -63,7 +63,8 @@ def test_all_columns_stand_side_by_side(people, models, tmp_path):
     others.write_text("file,age\nwall.jpg,\na.jpg,41.5\nb.png,30\nelsewhere.jpg,3\n")
     labels = people.parent / "people.csv"
     result = run(
-        *models, "--ensemble", "--degrade", "--data", people, "--labels", labels, "--predictions", f"theirs={others}",
+        *models, "--ensemble", "--degrade", "--data", people, "--labels", labels, "--split", "all",
+        "--predictions", f"theirs={others}",
         "--out", tmp_path / "answers", "--report", tmp_path / "report", "--json", tmp_path / "all.json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
@@ -98,7 +99,7 @@ def test_all_columns_stand_side_by_side(people, models, tmp_path):
 
 
 def test_ranges_are_judged_by_where_ages_lie(people, models, tmp_path):
-    arguments = ("--data", people, "--labels", people.parent / "ranges.csv", "--out", tmp_path)
+    arguments = ("--data", people, "--labels", people.parent / "ranges.csv", "--split", "all", "--out", tmp_path)
     result = run(models[0], *arguments, "--report", tmp_path / "report", "--json", tmp_path / "all.json")
     assert result.exit_code == 0, result.output
     figures = json.loads((tmp_path / "all.json").read_text())["figures"]["x"]
@@ -111,7 +112,17 @@ def test_ranges_are_judged_by_where_ages_lie(people, models, tmp_path):
 
 
 def test_answers_of_the_first_run_serve_the_second(people, models, tmp_path, monkeypatch):
-    arguments = (models[0], "--data", people, "--labels", people.parent / "people.csv", "--out", tmp_path)
+    arguments = (
+        models[0],
+        "--data",
+        people,
+        "--labels",
+        people.parent / "people.csv",
+        "--split",
+        "all",
+        "--out",
+        tmp_path,
+    )
     first = run(*arguments)
     with monkeypatch.context() as patch:
         patch.setattr("agepred_train.evaluation.ask.AgeEstimator", lambda *_, **__: pytest.fail("asked again"))
@@ -121,11 +132,26 @@ def test_answers_of_the_first_run_serve_the_second(people, models, tmp_path, mon
     assert len(load_answers(tmp_path / "x-people.csv").rows) == 3
 
 
+def test_figures_take_no_place_of_answers_or_of_what_is_read(people, models, tmp_path):
+    labels, others, model = tmp_path / "labels.csv", tmp_path / "theirs.csv", tmp_path / "m.onnx"
+    labels.write_bytes((people.parent / "people.csv").read_bytes())
+    others.write_text("file,age\nwall.jpg,60\na.jpg,40\nb.png,17\n")
+    model.write_bytes(models[0].read_bytes())
+    arguments = (model, "--data", people, "--labels", labels, "--split", "all", "--predictions", f"t={others}")
+    answered = ("m-people.json", "m-people.csv", "m-people.npz", "m-people-blur.json")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    for name in (*answered, "labels.csv", "theirs.csv", "m.onnx"):
+        result = run(*arguments, "--degrade", "--json", tmp_path / name)
+        assert result.exit_code == 2
+        assert "this command reads or writes that file itself" in " ".join(result.stderr.split())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_predictions_alone_need_no_model(people, tmp_path):
     (tmp_path / "theirs.csv").write_text("file,age\nwall.jpg,60\na.jpg,40\nb.png,17\n")
     result = run(
-        "--data", people, "--labels", people.parent / "people.csv", "--predictions", f"t={tmp_path / 'theirs.csv'}",
-        "--json", tmp_path / "all.json",
+        "--data", people, "--labels", people.parent / "people.csv", "--split", "all",
+        "--predictions", f"t={tmp_path / 'theirs.csv'}", "--json", tmp_path / "all.json",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "all.json").read_text())["figures"]["t"]["mae"] == 0
@@ -181,15 +207,16 @@ def test_constant_answers_every_picture(samples):
 
 def test_command_refuses_what_it_cannot_do(people, models, tmp_path):
     labels = people.parent / "people.csv"
-    base = ("--data", people, "--labels", labels)
+    base = ("--data", people, "--labels", labels, "--split", "all")
     twin = tmp_path / "twin" / "x.onnx"
     twin.parent.mkdir()
     twin.write_bytes(models[0].read_bytes())
     for arguments, words in (
         (base, "name a model, or predictions"),
         ((models[0],), "--data"),
-        ((models[0], "--data", people), "named age_gender_race"),
-        ((models[0], *base, "--split", "test"), "no column split"),
+        ((models[0], "--data", people, "--split", "all"), "named age_gender_race"),
+        ((models[0], "--data", people, "--data", people, "--split", "all"), "two sources are named people"),
+        ((models[0], *base, "--data", tmp_path), "is the table of one set, 2 are named"),
         ((models[0], *base, "--ensemble"), "two models"),
         ((models[0], *base, "--predictions", "theirs.csv"), "write NAME=FILE.csv"),
         ((models[0], *base, "--predictions", f"x={labels}"), "two columns would be called 'x'"),

@@ -1,10 +1,9 @@
-"""Labeled sets as people have them, and what is wrong with them told by file and line."""
+"""What an evaluation is asked about: which pictures count, and what is wrong with labels told by file and line."""
 
 import pytest
 from tiny_set import jpeg, write_tar
 
 from agepred_train.archive import DataError
-from agepred_train.data import read_utkface
 from agepred_train.evaluation.labels import MEDIAN_AGE, read_labeled
 
 
@@ -39,18 +38,10 @@ def test_set_without_splits_counts_whole_and_folders_are_like_archives(tmp_path)
         (folder / name).write_bytes(jpeg(number, 16))
     plain = read_labeled(folder, tmp_path / "set.csv")
     for labeled in (packed, plain):
-        assert [sample.age for sample in labeled.part("val")] == [20, 30, 40]
-        assert [sample.age for sample in labeled.part("test", 2)] == [20, 30]
+        assert [sample.age for sample in labeled.part("all")] == [20, 30, 40]
+        assert [sample.age for sample in labeled.part("all", 2)] == [20, 30]
         assert not labeled.has_splits
     assert [sample.read_bytes() for sample in packed.samples] == [sample.read_bytes() for sample in plain.samples]
-
-
-def test_utkface_is_what_training_reads(shared):
-    archive, table = shared / "data" / "utkface.tar", shared / "data" / "utkface.csv"
-    trained, labeled = read_utkface(archive, table), read_labeled(archive)
-    assert labeled.samples == trained.samples
-    assert labeled.hashes == trained.hashes
-    assert labeled.median_train_age() == MEDIAN_AGE
 
 
 def test_folder_of_utkface_tells_its_labels_by_name(tmp_path):
@@ -62,19 +53,19 @@ def test_folder_of_utkface_tells_its_labels_by_name(tmp_path):
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ("name,age\na.jpg,20\n", r"set\.csv: the columns are \['age', 'name'\]"),
+        ("name,age\na.jpg,20\n", r"set\.csv: no column names the file"),
         ("file,age_min\na.jpg,20\n", "age_min and age_max"),
         ("file,age\n", "no rows"),
         ("file,age\na.jpg\n", "line 2: the row has 1 fields, the header 2"),
         ("file,age\na.jpg,20,7\n", "line 2: the row has 3 fields, the header 2"),
         ("file,age\na.jpg,old\n", "line 2: row of a.jpg"),
-        ("file,age\na.jpg,20.5\n", "line 2: .*no whole number"),
+        ("file,age\na.jpg,20.5\n", "line 2: .*20.5.*neither a number"),
         ("file,age\na.jpg,117\n", "line 2: .*117"),
         ("file,age_min,age_max\na.jpg,30,20\n", "line 2: .*30 to 20"),
-        ("file,age,gender\na.jpg,20,7\n", "line 2: .*code 7"),
+        ("file,age,gender\na.jpg,20,7\n", "line 2: .*gender 7 is no code"),
         ("file,age,split\na.jpg,20,dev\n", "line 2: .*dev"),
         ("file,age\na.jpg,20\na.jpg,30\n", "line 3: a.jpg is listed on line 2"),
-        ("file,age\nz.jpg,20\n", "1 of the pictures .* missing, first z.jpg"),
+        ("file,age\nz.jpg,20\n", "line 2: row of z.jpg: the picture is not there"),
         ("file,age\n" + "x" * 200_000 + ",2\n", "line 2: not readable"),
     ],
 )
@@ -92,3 +83,10 @@ def test_what_is_not_there_is_said(tmp_path):
     (tmp_path / "set.csv").unlink()
     with pytest.raises(FileNotFoundError, match=r"set\.csv"):
         read_labeled(data)
+
+
+def test_all_leaves_out_what_belongs_nowhere(tmp_path):
+    table = "file,age,split\na.jpg,20,train\nb.jpg,30,drop\nc.jpg,40,test\n"
+    labeled = read_labeled(write_set(tmp_path, table))
+    assert [sample.age for sample in labeled.part("all")] == [20, 40]
+    assert labeled.median_train_age() == 20

@@ -12,14 +12,14 @@ from tiny_set import faces_of, make_collection
 from agepred_edge import FaceDetector
 from agepred_train import prepare as preparing
 from agepred_train.archive import DataError
-from agepred_train.data import read_utkface
+from agepred_train.curation.sources import read_source
 from agepred_train.prepare import CORRUPT, Faces, clean, prepare
 
 
 @pytest.fixture(scope="module")
 def collection(shared):
     """Twelve real chips."""
-    whole = read_utkface(shared / "data/utkface.tar", shared / "data/utkface.csv")
+    whole = read_source(shared / "data/utkface.tar").collection
     return dataclasses.replace(whole, samples=whole.samples[::2000])
 
 
@@ -80,6 +80,63 @@ def test_cache_of_another_detector_is_not_used(collection, yunet, finder, tmp_pa
     assert Faces.load(path).detector == yunet.stem
 
 
+@pytest.fixture
+def asked(monkeypatch):
+    """Names of the pictures that are looked at, in order; one face is found in each."""
+    names = []
+
+    def detect(finder, sample):
+        names.append(sample.name)
+        return (sample.name, 1, (1.0, 2.0, 50.0, float(sample.size)), 0.9, np.zeros((5, 2), np.float32))
+
+    monkeypatch.setattr(preparing, "_detect", detect)
+    return names
+
+
+def same_size(path):
+    """Changes a picture's last bytes only: name and size stay."""
+    content = path.read_bytes()
+    path.write_bytes(content[:-4] + bytes(255 - byte for byte in content[-4:]))
+
+
+def test_a_changed_picture_under_an_old_name_is_looked_at_again(finder, tmp_path, asked):
+    collection = make_collection(tmp_path, train=6, val=0, test=0)
+    first = prepare(collection, finder, tmp_path / "faces.npz")
+    asked.clear()
+    same_size(collection.samples[2].path)
+    changed = prepare(collection, finder, tmp_path / "faces.npz")
+    assert asked == ["2.jpg"]
+    assert [bool((one == other).all()) for one, other in zip(first.pictures, changed.pictures, strict=True)] == [
+        True, True, False, True, True, True,
+    ]  # fmt: skip
+    asked.clear()
+    prepare(collection, finder, tmp_path / "faces.npz")
+    assert not asked
+
+
+def test_pictures_are_known_by_their_bytes_whatever_they_are_called(finder, tmp_path, asked):
+    collection = make_collection(tmp_path, train=5, val=0, test=0)
+    prepare(collection, finder, tmp_path / "faces.npz")
+    asked.clear()
+    renamed = [dataclasses.replace(sample, name=f"set/{sample.name}") for sample in collection.samples]
+    others = dataclasses.replace(collection, samples=(renamed[3], renamed[1], renamed[1]))
+    faces = prepare(others, finder, tmp_path / "faces.npz")
+    assert not asked
+    assert faces.names.tolist() == ["set/3.jpg", "set/1.jpg", "set/1.jpg"]
+    assert faces.boxes[:, 3].tolist() == [renamed[number].size for number in (3, 1, 1)]
+
+
+def test_a_cache_that_does_not_know_its_pictures_is_not_used(finder, tmp_path, asked):
+    collection = make_collection(tmp_path, train=2, val=0, test=0)
+    prepare(collection, finder, tmp_path / "faces.npz")
+    with np.load(tmp_path / "faces.npz") as arrays:
+        columns = {name: arrays[name] for name in arrays.files if name != "pictures"}
+    np.savez(tmp_path / "faces.npz", **columns)
+    asked.clear()
+    prepare(collection, finder, tmp_path / "faces.npz")
+    assert len(asked) == 2
+
+
 def test_undecodable_picture_is_counted_and_not_fatal(finder, yunet, tmp_path):
     collection = make_collection(tmp_path, train=2, val=0, test=0)
     collection.samples[0].path.write_bytes(b"no picture")
@@ -119,6 +176,7 @@ def test_cleaning_drops_and_counts_by_reason(tmp_path):
         "no_face": 1,
         "several_faces": 1,
         "small_face": 1,
+        "by_table": 0,
         "min_face_side": 40,
         "skipped_files": 0,
     }

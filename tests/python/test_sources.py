@@ -11,7 +11,7 @@ from agepred_train import recipes
 from agepred_train.archive import DataError
 from agepred_train.dataset import FaceCrops
 from agepred_train.sources import join, of_source, sources_of, weights_by_source
-from agepred_train.train import _weight, train
+from agepred_train.train import _refuse_other_cleaning, _weight, train
 
 
 @pytest.fixture
@@ -104,3 +104,37 @@ def test_a_source_that_is_not_there_is_named(ranged, tmp_path):
     recipe = dataclasses.replace(recipes.smoke(), batch_size=3, source_weights="fairfaces=0.5")
     with pytest.raises(DataError, match="source_weights names fairfaces, the data sets are utkface, crowd"):
         train(recipe, *join(ranged), tmp_path / "run")
+
+
+def test_what_is_joined_already_keeps_its_sources(parts, tmp_path):
+    """A table of `agepred data` of two sets beside a third one: weights and figures are of all three."""
+    joined, faces = join(parts)
+    (tmp_path / "third").mkdir()
+    third = make_collection(tmp_path / "third", train=2, val=1, test=0)
+    whole, all_faces = join({"both": (joined, faces), "third": (third, faces_of(third))})
+    assert sources_of(whole) == ("utkface", "utkface2", "third")
+    assert len(of_source(whole.samples, "utkface2")) == 6
+    assert all_faces.names.tolist() == [sample.name for sample in whole.samples]
+    assert whole.hashes.keys() == {"both/utkface/tiny", "both/utkface2/tiny", "third/tiny"}
+    with pytest.raises(DataError, match="two sources are named utkface2"):
+        join({"both": (joined, faces), "utkface2": parts["utkface2"]})
+
+
+def test_the_first_set_with_validation_pictures_chooses(ranged, tmp_path):
+    first, faces = ranged["utkface"]
+    samples = tuple(dataclasses.replace(sample, split="train") for sample in first.samples)
+    ranged["utkface"] = (dataclasses.replace(first, samples=samples), faces)
+    run = train(dataclasses.replace(recipes.smoke(), batch_size=3), *join(ranged), tmp_path / "run")
+    assert run.figures.keys() == {"val_mae", "val_loss", "val_accuracy"}
+
+
+def test_a_size_of_faces_that_would_count_for_nothing_is_refused(parts):
+    collection, _ = parts["utkface"]
+    judged = dataclasses.replace(
+        collection, samples=tuple(dataclasses.replace(sample, dropped="") for sample in collection.samples)
+    )
+    _refuse_other_cleaning(recipes.smoke(), judged)
+    smaller = dataclasses.replace(recipes.smoke(), min_face_side=20)
+    _refuse_other_cleaning(smaller, collection)
+    with pytest.raises(DataError, match=r"write it anew with --min-face 20"):
+        _refuse_other_cleaning(smaller, judged)

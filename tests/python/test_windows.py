@@ -147,8 +147,12 @@ def test_windows_of_something_else_are_not_used(tmp_path):
     for other in others:
         assert find_windows(collection.samples, other, out) is None
     assert find_windows(collection.samples[:2], faces, out) is None
-    resized = dataclasses.replace(collection.samples[0], size=1)
-    assert find_windows([resized, *collection.samples[1:]], faces, out) is None
+    changed = faces.pictures.copy()
+    changed[0, 0] ^= 1
+    assert find_windows(collection.samples, dataclasses.replace(faces, pictures=changed), out) is None
+    renamed = dataclasses.replace(collection.samples[0], name="other.jpg")
+    named = dataclasses.replace(faces, names=np.array(["other.jpg", *faces.names[1:]]))
+    assert find_windows([renamed, *collection.samples[1:]], named, out) is None
     assert find_windows(collection.samples, faces, out) is not None
     out.write_bytes(out.read_bytes()[:-1])
     assert find_windows(collection.samples, faces, out) is None

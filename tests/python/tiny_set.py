@@ -13,6 +13,7 @@ from agepred_edge import DEFAULT_POINTS
 from agepred_train import recipes
 from agepred_train.data import GENDERS, RACES, Collection, Sample
 from agepred_train.export import load_trained
+from agepred_train.fingerprints import fingerprints
 from agepred_train.model import AgeNetwork
 from agepred_train.overrides import to_dict
 from agepred_train.prepare import Faces
@@ -61,6 +62,7 @@ def faces_of(collection: Collection, **changed: np.ndarray) -> Faces:
         "boxes": np.tile(np.array([20, 20, 56, 56], np.float32), (count, 1)),
         "scores": np.full(count, 0.9, np.float32),
         "landmarks": np.tile((DEFAULT_POINTS * 64 + 16).astype(np.float32), (count, 1, 1)),
+        "pictures": fingerprints(collection.samples),
     }
     return Faces(**(columns | changed), detector="blob", detector_sha256=DETECTOR_SHA256, points_sha256="")
 

@@ -10,11 +10,13 @@ from agepred_train.archive import DataError
 from agepred_train.curation.duplicates import contradict, find_groups
 from agepred_train.curation.haar import HaarFinder
 from agepred_train.curation.manifest import write_manifest
+from agepred_train.curation.own_splits import own_splits
 from agepred_train.curation.sources import Source
 from agepred_train.curation.splits import Plan, divide
 from agepred_train.curation.survey import Survey, look
 from agepred_train.data import Collection, Sample, Split
-from agepred_train.prepare import FaceFinder, Faces, prepare, reason_to_drop
+from agepred_train.prepare import MIN_FACE_SIDE, FaceFinder, Faces, prepare, reason_to_drop
+from agepred_train.sources import JoinedCollection, named_by_source
 from agepred_train.windows import keep_windows, windows_of
 
 REASONS = {
@@ -36,10 +38,10 @@ class Settings:
     plan: Plan = field(default_factory=Plan)
     """How pictures are divided into splits."""
     seed: int = 1
-    """Of that division, at least 0."""
+    """Of that division, at least 0; with another one a set without splits has others here than in `agepred eval`."""
     cleaner: str = "detector"
     """`detector` or `haar`: whose faces decide what is dropped; crops are always cut by the detector's points."""
-    min_face_side: float = 40.0
+    min_face_side: float = MIN_FACE_SIDE
     """Pictures whose largest face has a shorter box side are dropped, in pixels, at least 0."""
     conflict_weight: float = 0.5
     """Most that pictures weigh whose near-duplicates have another age, 0 to 1; with 0 they are dropped."""
@@ -101,8 +103,7 @@ def merge(sources: Sequence[Source], *, limit: int | None = None) -> tuple[tuple
             chosen = tuple(collection.samples[index * count // limit] for index in range(limit))
             collection = dataclasses.replace(collection, samples=chosen)
         if len(sources) > 1:
-            prefixed = (dataclasses.replace(sample, name=f"{name}/{sample.name}") for sample in collection.samples)
-            collection = dataclasses.replace(collection, samples=tuple(prefixed))
+            collection = dataclasses.replace(collection, samples=tuple(named_by_source(name, collection.samples)))
         named[name] = dataclasses.replace(source, name=name, collection=collection)
     whole = Collection(
         samples=tuple(sample for source in named.values() for sample in source.collection.samples),
@@ -136,6 +137,8 @@ def curate(
     sets = tuple(source.name for source in named for _ in source.collection.samples)
     own = [source.has_splits for source in named for _ in source.collection.samples]
     survey = look(collection.samples, beside(out, "survey.npz"))
+    if settings.plan.kind == "own":
+        collection = _with_splits(named, collection, survey, settings.seed)
     faces = prepare(collection, FaceDetector(), faces_cache)
     judged = prepare(collection, cleaner, beside(out, f"{settings.cleaner}.npz")) if cleaner else faces
     groups = tuple(tuple(group) for group in find_groups(collection.samples, sets, survey))
@@ -148,7 +151,7 @@ def curate(
     for manifest, splits in zip(manifests, folds, strict=True):
         samples = tuple(dataclasses.replace(sample, split=split) for sample, split in zip(marked, splits, strict=True))
         dropped = _reasons(collection.samples, samples, judged, in_conflict, settings)
-        write_manifest(manifest, samples, dropped)
+        write_manifest(manifest, samples, dropped, _named_sets(named))
         results.append((samples, dropped))
     return Curated(
         sources=named,
@@ -163,6 +166,26 @@ def curate(
         manifests=tuple(manifests),
         settings=settings,
     )
+
+
+def _named_sets(sources: Sequence[Source]) -> list[str]:
+    """Return the set of each picture, by which its name begins; a manifest alone keeps those that it is made of."""
+    if len(sources) == 1 and isinstance(sources[0].collection, JoinedCollection):
+        return [sample.name.partition("/")[0] for sample in sources[0].collection.samples]
+    return [source.name for source in sources for _ in source.collection.samples]
+
+
+def _with_splits(sources: Sequence[Source], collection: Collection, survey: Survey, seed: int) -> Collection:
+    """Return the collection of all sources, those without splits dealt as everywhere: each by itself."""
+    samples: list[Sample] = []
+    for source in sources:
+        own = source.collection.samples
+        rows = range(len(samples), len(samples) + len(own))
+        splits = [sample.split for sample in own]
+        if not source.has_splits:
+            splits = own_splits(own, survey.at(rows), seed=seed)
+        samples += [dataclasses.replace(sample, split=split) for sample, split in zip(own, splits, strict=True)]
+    return dataclasses.replace(collection, samples=tuple(samples))
 
 
 def keep_crops(curated: Curated) -> None:
@@ -208,5 +231,7 @@ def _reasons(
         if not reason and new.split == "drop":
             kept: tuple[Split, ...] = ("train", "val", "test")
             reason = "copy_elsewhere" if old.split in kept else "dropped_by_set"
+        if not reason and old.dropped and old.dropped not in REASONS:
+            reason = "dropped_by_set"  # somebody's own reason, in a manifest; others are judged anew
         reasons.append(reason)
     return tuple(reasons)

@@ -1,4 +1,7 @@
-"""Any table of pictures with ages or ranges of ages: the columns are known by their usual names."""
+"""Any table of pictures with ages or ranges of ages: the columns are known by their usual names.
+
+The one place where the row of a set's table becomes a labeled picture, whichever command reads the set.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +10,11 @@ from typing import cast
 
 from agepred_train.archive import DataError, StoredPicture
 from agepred_train.curation.labels import Ranges, ages_of, bounds_of, gender_of, race_of
-from agepred_train.data import Sample, Split, split_of_name
+from agepred_train.data import Sample, Split
 from agepred_train.table import read_header, read_table
+
+UNDIVIDED: Split = "drop"
+"""Split of pictures whose set names none, until it is dealt (`own_splits`): forgotten, they serve for nothing."""
 
 # The names of columns, in small letters, the best first.
 _FILE = ("file", "path", "filename", "file_name", "image", "img", "id")
@@ -29,11 +35,13 @@ class LabeledTable:
     skipped: tuple[str, ...]
     """Rows left out, each as `name: reason`."""
     has_splits: bool
-    """Whether the table says which split a picture belongs to; otherwise a hash of its name does."""
+    """Whether the table says which split a picture belongs to; otherwise all are UNDIVIDED."""
 
 
-def read_labeled_table(table: Path, find: Find, *, ranges: Ranges, split: Split | None = None) -> LabeledTable:
-    """Read a table; rows without a usable label or picture are left out and listed.
+def read_labeled_table(
+    table: Path, find: Find, *, ranges: Ranges, split: Split | None = None, strict: bool = False
+) -> LabeledTable:
+    """Read a table; rows without a usable label or picture are left out and listed, or refused.
 
     Args:
         table: CSV whose header names a picture's file and its `age`, or `age_min` and `age_max`; known besides are
@@ -41,59 +49,87 @@ def read_labeled_table(table: Path, find: Find, *, ranges: Ranges, split: Split 
         find: tells where a picture lies.
         ranges: what named classes of ages stand for.
         split: of all pictures, where it is not in the table but known from elsewhere.
+        strict: refuse the table where a row cannot be used.
 
     Raises:
         FileNotFoundError: the table is not there.
-        DataError: it has no such columns, is malformed, or has no usable row.
+        DataError: it has no such columns, is malformed, has no usable row, or (strict) one that cannot be used.
     """
-    header = {name.strip().lower(): name for name in read_header(table)}
-    file = _column(header, _FILE)
-    age = _column(header, _AGE)
-    bounds = [header[name] for name in ("age_min", "age_max") if name in header]
-    if file is None or (age is None and len(bounds) < 2):
-        raise DataError(
-            f"{table}: no column names the {'file' if file is None else 'age'}; the header must name "
-            f"one of {', '.join(_FILE)} and one of {', '.join(_AGE)}, or age_min and age_max"
-        )
-    rows = read_table(table, tuple(header.values()), lambda row: row[file])
-    reader = _RowReader(header=header, file=file, age=age, bounds=bounds, ranges=ranges, split=split)
+    names = read_header(table)
+    reader = RowReader.of(table, names, ranges=ranges, split=split)
+    file = reader.file
+    rows = read_table(table, tuple(names), lambda row: row[file])
     samples: list[Sample] = []
     skipped: list[str] = []
+    wrong = ""
     for line, row in rows.items():
         stored = find(row[file].strip())
         if stored is None:
             skipped.append(f"{row[file]}: the picture is not there (line {line})")
+            wrong = wrong or f"{table}, line {line}: row of {row[file]}: the picture is not there"
             continue
         try:
             samples.append(reader.sample(row, stored))
         except ValueError as error:
             skipped.append(f"{row[file]}: {error} (line {line})")
+            wrong = wrong or f"{table}, line {line}: row of {row[file]}: {error}"
+    if strict and wrong:
+        rest = f" ({len(skipped)} of {len(rows)} rows cannot be used)" if len(skipped) > 1 else ""
+        raise DataError(f"{wrong}{rest}; mend it, or have `agepred data` leave it out")
     if not samples:
         raise DataError(f"{table}: none of {len(rows)} rows can be used, first {skipped[0]}")
-    return LabeledTable(
-        samples=tuple(samples), skipped=tuple(skipped), has_splits="split" in header or split is not None
-    )
+    return LabeledTable(samples=tuple(samples), skipped=tuple(skipped), has_splits=reader.has_splits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _RowReader:
+class RowReader:
+    """Makes a labeled picture of a row, by the names of the columns."""
+
     header: Mapping[str, str]
+    """The columns' names as they stand, by the same in small letters."""
     file: str
+    """Column that names the picture."""
     age: str | None
+    """Column of ages or ranges; None where there are `bounds`."""
     bounds: Sequence[str]
+    """Columns of the lowest and the highest age; two, or none."""
     ranges: Ranges
+    """What named classes of ages stand for."""
     split: Split | None
+    """Of all pictures, where it is not in the table."""
+
+    @staticmethod
+    def of(table: Path, names: Sequence[str], *, ranges: Ranges, split: Split | None = None) -> "RowReader":
+        """Return the reader of a table with columns of these names; DataError where one is missing that is needed."""
+        header = {name.strip().lower(): name for name in names}
+        file = _column(header, _FILE)
+        age = _column(header, _AGE)
+        bounds = [header[name] for name in ("age_min", "age_max") if name in header]
+        if file is None or (age is None and len(bounds) < 2):
+            raise DataError(
+                f"{table}: no column names the {'file' if file is None else 'age'}; the header must name "
+                f"one of {', '.join(_FILE)} and one of {', '.join(_AGE)}, or age_min and age_max"
+            )
+        return RowReader(
+            header=header, file=file, age=age, bounds=bounds if len(bounds) == 2 else (), ranges=ranges, split=split
+        )
+
+    @property
+    def has_splits(self) -> bool:
+        """Whether it is known which split a picture belongs to."""
+        return "split" in self.header or self.split is not None
 
     def sample(self, row: Mapping[str, str], stored: StoredPicture) -> Sample:
-        if len(self.bounds) == 2:
-            low, high = bounds_of(row[self.bounds[0]], row[self.bounds[1]])
+        """Return the picture that lies in `stored` with the row's labels; ValueError where one is none."""
+        if self.bounds:
+            low, high = bounds_of(*(row[column] for column in self.bounds))
         else:
             low, high = ages_of(row[cast("str", self.age)], self.ranges)
         return Sample(
             name=stored.name,
             age_min=low,
             age_max=high,
-            split=self.split or cast("Split", self._text(row, ("split",)) or split_of_name(stored.name)),
+            split=self.split or (cast("Split", self._text(row, ("split",))) if "split" in self.header else UNDIVIDED),
             gender=gender_of(self._text(row, _GENDER)),
             race=race_of(self._text(row, _RACE)),
             coral=self._text(row, ("coral",)),

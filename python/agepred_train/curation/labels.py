@@ -1,12 +1,10 @@
 """What the tables of data sets say of age, gender and race, in one form."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from agepred_train.archive import DataError
-from agepred_train.data import AGES, GENDERS, RACES
-
-OLDEST = AGES.stop - 1
+from agepred_train.data import GENDERS, OLDEST, RACES
 
 Ranges = Mapping[str, tuple[int, int]]
 """Lowest and highest age in years that a class of ages stands for, by its name in capitals."""
@@ -14,7 +12,9 @@ Ranges = Mapping[str, tuple[int, int]]
 _AGE = re.compile(r"(\d+)(?:\.0+)?")
 _RANGE = re.compile(r"\(?\s*(\d+)(?:\.0+)?\s*(?:-|to|,)\s*(\d+)(?:\.0+)?\s*\)?")
 _OPEN = re.compile(r"(?:more than|over)\s+(\d+)|(\d+)\s*\+", re.IGNORECASE)
+_NUMBER = re.compile(r"-?\d+")
 _GENDERS = {"0": GENDERS[0], "1": GENDERS[1], "m": GENDERS[0], "f": GENDERS[1], "-1": ""}
+_RACES = {str(code): name for code, name in enumerate(RACES)} | {"-1": ""}
 
 
 def ages_of(text: str, ranges: Ranges) -> tuple[int, int]:
@@ -54,16 +54,28 @@ def bounds_of(low: str, high: str) -> tuple[int, int]:
 
 
 def gender_of(text: str) -> str:
-    """Return `male`, `female`, or a set's own word; empty where nothing is said. Codes are UTKFace's and FairFace's."""
+    """Return `male`, `female`, or a set's own word; empty where nothing is said. Codes are UTKFace's and FairFace's.
+
+    Raises:
+        DataError: it is a number that is no code.
+    """
     word = text.strip().lower()
-    return _GENDERS.get(word, word)
+    return _word_of(word, _GENDERS, "gender", GENDERS)
 
 
 def race_of(text: str) -> str:
-    """Return the set's own word, or the one that UTKFace's code stands for; empty where nothing is said."""
-    word = text.strip()
-    codes = {str(code): name for code, name in enumerate(RACES)} | {"-1": ""}
-    return codes.get(word, word)
+    """Return the set's own word, or the one that UTKFace's code stands for; empty where nothing is said.
+
+    Raises:
+        DataError: it is a number that is no code.
+    """
+    return _word_of(text.strip(), _RACES, "race", RACES)
+
+
+def _word_of(word: str, words: Mapping[str, str], column: str, coded: Sequence[str]) -> str:
+    if word not in words and _NUMBER.fullmatch(word):
+        raise DataError(f"{column} {word} is no code from -1 to {len(coded) - 1} ({', '.join(coded)})")
+    return words.get(word, word)
 
 
 def parse_ranges(options: list[str]) -> dict[str, tuple[int, int]]:

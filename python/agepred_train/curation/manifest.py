@@ -1,29 +1,39 @@
 """The table that `agepred data` writes and training reads: one row a picture, with the reason where it is dropped."""
 
 import csv
+import dataclasses
+import hashlib
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 from agepred_train.archive import DataError, StoredPicture, index_archive
-from agepred_train.data import Collection, Sample, Split, names_and_sizes
+from agepred_train.curation.labeled_table import RowReader
+from agepred_train.data import Collection, Sample, names_and_sizes
+from agepred_train.sources import JoinedCollection
 from agepred_train.storage import replacing, sha256_of_file
 from agepred_train.table import read_header, read_table
 
 COLUMNS = (
     "name", "path", "member", "age_min", "age_max", "gender", "race", "coral", "split", "group", "weight", "dropped",
+    "set",
 )  # fmt: skip
 """In this order; docs/training.md tells what each holds."""
 
+_NEEDED = COLUMNS[:-1]
+"""Those that make a table a manifest: the first ones did not name sets."""
 
-def write_manifest(table: Path, samples: Sequence[Sample], dropped: Sequence[str]) -> None:
+
+def write_manifest(table: Path, samples: Sequence[Sample], dropped: Sequence[str], sets: Sequence[str] = ()) -> None:
     """Write the table; a file of that name is replaced only once the new one is whole.
 
     Args:
         table: the file. Paths in it are relative to its folder.
         samples: all pictures, each with its final split, group and weight.
         dropped: why training leaves a picture out, one a sample; empty where it does not.
+        sets: name of each picture's set; with several sets the pictures' names begin with it and a slash. Empty: one
+            set without a name.
     """
     folder = table.parent.resolve()
     members = _members(samples)
@@ -31,7 +41,7 @@ def write_manifest(table: Path, samples: Sequence[Sample], dropped: Sequence[str
     with replacing(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        for sample, reason in zip(samples, dropped, strict=True):
+        for sample, reason, origin in zip(samples, dropped, sets or [""] * len(samples), strict=True):
             writer.writerow(
                 {
                     "name": sample.name,
@@ -46,30 +56,49 @@ def write_manifest(table: Path, samples: Sequence[Sample], dropped: Sequence[str
                     "group": sample.group,
                     "weight": f"{sample.weight:g}",
                     "dropped": reason,
+                    "set": origin,
                 }
             )
 
 
 def is_manifest(table: Path) -> bool:
     """Return whether a table is a manifest, by its columns."""
-    return set(COLUMNS) <= set(read_header(table))
+    return set(_NEEDED) <= set(read_header(table))
 
 
 def read_manifest(table: Path) -> Collection:
-    """Read a manifest. A training picture that is dropped belongs to the split `drop`; others stay where they are.
+    """Read a manifest; pictures of several sets come as a JoinedCollection of these.
 
     Raises:
         FileNotFoundError: the table or an archive is not there.
         DataError: the table is malformed, or a picture is not where it says.
     """
-    rows = read_table(table, COLUMNS, lambda row: row["name"])
+    rows = read_table(table, _NEEDED, lambda row: row["name"])
     finder = _Finder(table.parent.resolve())
-    samples = tuple(_sample(row, f"{table}, line {line}", finder) for line, row in rows.items())
-    hashes = {table.name: sha256_of_file(table)}
-    hashes |= {archive.name: sha256_of_file(archive) for archive in finder.archives}
+    reader = RowReader.of(table, read_header(table), ranges={})
+    samples = tuple(_sample(row, f"{table}, line {line}", finder, reader) for line, row in rows.items())
+    hashes = {table.name: _sha256_of_rows(rows.values())}
+    for archive in finder.archives:
+        number = sum(name.partition(" (")[0] == archive.name for name in hashes)
+        hashes[f"{archive.name} ({number + 1})" if number else archive.name] = sha256_of_file(archive)
     if plain := [sample for sample in samples if sample.path not in finder.archives]:
         hashes["names and sizes"] = names_and_sizes(plain)
-    return Collection(samples=samples, hashes=hashes)
+    sets = tuple(dict.fromkeys(row.get("set", "") for row in rows.values()))
+    if len(sets) < 2:
+        return Collection(samples=samples, hashes=hashes)
+    for line, row in rows.items():
+        if not row["set"] or not row["name"].startswith(f"{row['set']}/"):
+            raise DataError(f"{table}, line {line}: {row['name']} is of the set {row['set']!r} and must begin with it")
+    return JoinedCollection(samples=samples, hashes=hashes, sources=sets)
+
+
+def _sha256_of_rows(rows: Iterable[Mapping[str, str]]) -> str:
+    """Return a hash of what a manifest says; it is the same in every folder, though paths are relative to that.
+
+    Of a path the last name counts: the pictures' bytes, or names and sizes, have hashes of their own.
+    """
+    listing = [[Path(row["path"]).name if name == "path" else row.get(name, "") for name in COLUMNS] for row in rows]
+    return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
 
 
 def _members(samples: Sequence[Sample]) -> dict[tuple[Path, int], str]:
@@ -100,23 +129,9 @@ class _Finder:
         return self.archives[file][member]
 
 
-def _sample(row: Mapping[str, str], place: str, finder: _Finder) -> Sample:
+def _sample(row: Mapping[str, str], place: str, finder: _Finder, reader: RowReader) -> Sample:
     try:
-        stored = finder.find(row["path"], row["member"])
-        split = cast("Split", row["split"])
-        return Sample(
-            name=row["name"],
-            age_min=int(row["age_min"]),
-            age_max=int(row["age_max"]),
-            split="drop" if row["dropped"] and split == "train" else split,
-            gender=row["gender"],
-            race=row["race"],
-            coral=row["coral"],
-            group=row["group"],
-            weight=float(row["weight"]),
-            path=stored.path,
-            offset=stored.offset,
-            size=stored.size,
-        )
+        sample = reader.sample(row, finder.find(row["path"], row["member"]))
     except ValueError as error:
         raise DataError(f"{place}: row of {row['name']}: {error}") from error
+    return dataclasses.replace(sample, name=row["name"], dropped=row["dropped"])

@@ -18,15 +18,17 @@ _STRONGEST_FIRST: tuple[Split, ...] = ("test", "val", "train", "drop")
 
 _DEALT: tuple[Split, ...] = ("train", "val", "test")
 
+_SHARES = (70, 15, 15)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """How pictures are divided."""
 
     kind: Literal["own", "shares", "folds", "whole"] = "own"
-    """`own`: as the sets say, and 70/15/15 where one says nothing. `shares`: anew. `folds`: K parts, each one in turn
-    for validation; what a set calls its test split stays that. `whole`: all in one split."""
-    shares: tuple[int, int, int] = (70, 15, 15)
+    """`own`: as each set says, or as `deal_own` deals where one says nothing. `shares`: anew. `folds`: K parts, each
+    one in turn for validation; what a set calls its test split stays that. `whole`: all in one split."""
+    shares: tuple[int, int, int] = _SHARES
     """Train, val and test in percent."""
     folds: int = 1
     """K."""
@@ -56,6 +58,20 @@ def parse_plan(text: str) -> Plan:
     raise DataError(f"--split {text}: write own, TRAIN/VAL/TEST in percent, folds:K, train, val or test")
 
 
+def deal_own(samples: Sequence[Sample], groups: Sequence[Sequence[int]], *, seed: int = 1) -> list[Split]:
+    """Return the splits of a set that names none: 70/15/15, near-duplicates together, ages spread evenly.
+
+    The one rule for such sets, whichever command reads them. It looks at nothing beside the set, so a set has the
+    same splits alone and among others.
+
+    Args:
+        samples: all pictures of the set, in its order.
+        groups: indices of those that belong together.
+        seed: of the order in which pictures are dealt out.
+    """
+    return _of_parts(samples, _units(len(samples), groups), _SHARES, seed)
+
+
 def divide(
     samples: Sequence[Sample], own: Sequence[bool], groups: Sequence[Sequence[int]], plan: Plan, *, seed: int = 1
 ) -> list[list[Split]]:
@@ -66,7 +82,8 @@ def divide(
 
     Args:
         samples: all pictures.
-        own: whether a picture's `split` is its set's own word.
+        own: whether a picture's `split` is its set's own word; the plan `own` takes every split for that, so sets
+            that name none are dealt first.
         groups: indices of pictures that belong together.
         plan: how to divide.
         seed: of the order in which pictures are dealt out.
@@ -81,12 +98,11 @@ def divide(
                 for known, sample, split in zip(own, samples, dealt, strict=True)
             ]
         ]
-    said = [_own_split(samples, own, unit) for unit in units]
     if plan.kind == "own":
-        free = [unit for unit, split in zip(units, said, strict=True) if split is None]
-        result = _of_parts(samples, free, plan.shares, seed)
-        _follow(samples, own, [unit for unit, split in zip(units, said, strict=True) if split is not None], result)
+        result: list[Split] = ["drop"] * len(samples)
+        _follow(samples, [True] * len(samples), units, result)
         return [result]
+    said = [_own_split(samples, own, unit) for unit in units]
     free = [unit for unit, split in zip(units, said, strict=True) if split not in ("test", "drop")]
     part_of = list(zip(free, _deal(samples, free, (1,) * plan.folds, seed), strict=True))
     kept = [unit for unit, split in zip(units, said, strict=True) if split in ("test", "drop")]

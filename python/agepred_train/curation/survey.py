@@ -1,7 +1,6 @@
 """One look at every picture: its size, the hash of its bytes, and a hash of what it shows."""
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from PIL import Image
 
 from agepred_train.archive import DataError
 from agepred_train.data import Sample
+from agepred_train.fingerprints import Fingerprints, fingerprints, rows_of, unknown
 from agepred_train.parallel import in_chunks
 from agepred_train.storage import replacing
 
@@ -31,7 +31,7 @@ class Survey:
     """Sample names, [n]."""
     sizes: NDArray[np.int32]
     """Width and height in pixels, [n, 2]; zero where the picture cannot be decoded."""
-    sha256: NDArray[np.uint8]
+    sha256: Fingerprints
     """Of the encoded picture, [n, 32]."""
     gradients: NDArray[np.uint8]
     """Gradient hash: where brightness rises from left to right; 16 x 16 bits, packed, [n, 32]."""
@@ -43,23 +43,34 @@ class Survey:
         readable: NDArray[np.bool_] = self.sizes[:, 0] > 0
         return readable
 
+    def at(self, rows: Sequence[int] | NDArray[np.intp]) -> "Survey":
+        """Return some of the rows, in the order given."""
+        chosen = np.array(rows, np.intp)
+        columns: dict[str, Any] = {name: getattr(self, name)[chosen] for name in self.__slots__}
+        return Survey(**columns)
+
 
 def look(samples: Sequence[Sample], out: Path) -> Survey:
     """Look at every picture and write the cache `out`; a stopped run goes on where it was.
 
-    A finished cache of the same samples is returned as it is.
+    What was seen in the same bytes is not looked at again, whatever the picture is called; a changed picture under an
+    old name is.
     """
     unfinished = out.with_name(out.name + ".partial")
-    survey = _nothing()
-    for path in (out, unfinished):
-        found = _load_matching(path, samples)
-        if found is not None and len(found.names) == len(samples):
-            return found
-        survey = found or survey
+    pictures = fingerprints(samples)
+    finished = _load(out)
+    names = np.array([sample.name for sample in samples], np.str_)
+    if np.array_equal(finished.names, names) and np.array_equal(finished.sha256, pictures):
+        return finished
     out.parent.mkdir(parents=True, exist_ok=True)
-    for rows in in_chunks(_look, samples, description="reading pictures", start=len(survey.names)):
-        survey = _append(survey, rows)
+    survey = _together(finished, _load(unfinished))
+    missing = unknown(pictures, survey.sha256)
+    done = 0
+    for rows in in_chunks(_look, [samples[row] for row in missing], description="reading pictures"):
+        survey = _append(survey, rows, pictures[missing[done : done + len(rows)]])
+        done += len(rows)
         _save(survey, unfinished)
+    survey = dataclasses.replace(survey.at(rows_of(pictures, survey.sha256)), names=names)
     _save(survey, out)
     unfinished.unlink(missing_ok=True)
     return survey
@@ -78,19 +89,18 @@ def gradients_of(picture: NDArray[np.uint8], side: int) -> NDArray[np.int16]:
 
 
 _Bits = NDArray[np.uint8]
-_Row = tuple[str, tuple[int, int], _Bits, _Bits, _Bits]
+_Row = tuple[str, tuple[int, int], _Bits, _Bits]
 
 
 def _look(sample: Sample) -> _Row:
-    digest = np.frombuffer(hashlib.sha256(sample.read_bytes()).digest(), np.uint8)
     try:
         picture = sample.read_picture()
     except DataError:
-        return sample.name, (0, 0), digest, *_no_hashes()
+        return sample.name, (0, 0), *_no_hashes()
     size = (picture.shape[1], picture.shape[0])
     fine = gradients_of(picture, DETAIL_SIDE)
     details = np.stack([np.packbits(fine > 0), np.packbits(fine != 0)])
-    return sample.name, size, digest, np.packbits(gradients_of(picture, HASH_SIDE) > 0), details
+    return sample.name, size, np.packbits(gradients_of(picture, HASH_SIDE) > 0), details
 
 
 def _no_hashes() -> tuple[_Bits, _Bits]:
@@ -107,15 +117,23 @@ def _nothing() -> Survey:
     )
 
 
-def _append(survey: Survey, rows: Sequence[_Row]) -> Survey:
-    names, sizes, digests, gradients, details = zip(*rows, strict=True)
-    return Survey(
-        names=np.concatenate([survey.names, np.array(names, np.str_)]),
-        sizes=np.concatenate([survey.sizes, np.array(sizes, np.int32)]),
-        sha256=np.concatenate([survey.sha256, np.array(digests)]),
-        gradients=np.concatenate([survey.gradients, np.array(gradients)]),
-        details=np.concatenate([survey.details, np.array(details)]),
+def _append(survey: Survey, rows: Sequence[_Row], pictures: Fingerprints) -> Survey:
+    names, sizes, gradients, details = zip(*rows, strict=True)
+    seen = Survey(
+        names=np.array(names, np.str_),
+        sizes=np.array(sizes, np.int32),
+        sha256=pictures,
+        gradients=np.array(gradients),
+        details=np.array(details),
     )
+    return _together(survey, seen)
+
+
+def _together(first: Survey, second: Survey) -> Survey:
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in Survey.__slots__
+    }
+    return Survey(**columns)
 
 
 def _save(survey: Survey, path: Path) -> None:
@@ -123,15 +141,13 @@ def _save(survey: Survey, path: Path) -> None:
         np.savez(file, **dataclasses.asdict(survey))
 
 
-def _load_matching(path: Path, samples: Sequence[Sample]) -> Survey | None:
-    """Return the cache if it is of the first of these samples."""
+def _load(path: Path) -> Survey:
+    """Return a cache; nothing where there is none."""
     if not path.exists():
-        return None
+        return _nothing()
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             columns: dict[str, Any] = {name: arrays[name] for name in Survey.__slots__}
     except (ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(f"{path}: not what a look at pictures leaves ({error}); delete it and run again") from error
-    survey = Survey(**columns)
-    names = [sample.name for sample in samples[: len(survey.names)]]
-    return survey if survey.names.tolist() == names else None
+    return Survey(**columns)

@@ -6,6 +6,7 @@ out.
 """
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +20,10 @@ from numpy.typing import NDArray
 from agepred_edge import AgeEstimator, Face, FaceDetector, _core
 from agepred_edge.model_files import NO_POINTS_MODEL
 from agepred_train.archive import DataError
-from agepred_train.data import GROUPS, Sample, Split
+from agepred_train.data import GROUPS, Sample
 from agepred_train.evaluation.degradations import DEGRADATIONS
 from agepred_train.evaluation.distribution import likeliest_group
-from agepred_train.evaluation.labels import LabeledSet
+from agepred_train.evaluation.labels import LabeledSet, Part
 from agepred_train.evaluation.offsets import IntervalOffsets
 from agepred_train.evaluation.predictions import (
     Answers,
@@ -33,6 +34,7 @@ from agepred_train.evaluation.predictions import (
     probabilities_file,
     save_answers,
 )
+from agepred_train.fingerprints import fingerprints
 from agepred_train.graph import read_keys, read_model
 from agepred_train.prepare import CORRUPT
 from agepred_train.progress import progress_bar
@@ -47,12 +49,17 @@ class Question:
     """Which pictures shall be answered, and how."""
 
     labeled: LabeledSet
-    split: Split = "val"
-    """Counts where the set has splits."""
+    split: Part = "val"
+    """Whose pictures count."""
     limit: int | None = None
     """Pictures at most, spread evenly; None for all."""
     median_age: float
     """Answer in years where there is no face or no readable picture."""
+
+    @property
+    def named_split(self) -> str | None:
+        """The split as a record names it; None where all pictures count."""
+        return self.split if self.split != "all" and self.labeled.has_splits else None
 
     def samples(self) -> list[Sample]:
         """Return the pictures, in order; DataError where there are none."""
@@ -60,8 +67,23 @@ class Question:
 
     def name(self) -> str:
         """Return the set, the split and the limit in a word that is fit for a file's name."""
-        split = f"-{self.split}" if self.labeled.has_splits else ""
+        split = f"-{self.named_split}" if self.named_split else ""
         return f"{self.labeled.name}{split}{f'-n{self.limit}' if self.limit else ''}"
+
+
+def answers_file(folder: Path, model: Path, question: Question, suffix: str = "") -> Path:
+    """Return the CSV in which a model's answers are kept: MODEL-DATA-SPLIT.csv, with a limit or a suffix behind."""
+    return folder / f"{model.stem}-{question.name()}{f'-{suffix}' if suffix else ''}.csv"
+
+
+def files_of(answers: Path) -> tuple[Path, ...]:
+    """Return all files that `evaluate_file` writes for answers: the CSV, and what lies beside it."""
+    return answers, probabilities_file(answers), record_of(answers), _partial_of(answers)
+
+
+def record_of(answers: Path) -> Path:
+    """Return the JSON that names by hash all that bears on answers."""
+    return answers.with_suffix(".json")
 
 
 def evaluate_file(
@@ -87,15 +109,15 @@ def evaluate_file(
         DataError: there are no pictures, or none can be decoded.
     """
     samples = question.samples()
-    identity = _identity(model, finder, question, len(samples), degradation)
-    record = out.with_suffix(".json")
+    identity = _identity(model, finder, question, samples, degradation)
+    record = record_of(out)
     finished = _finished(out, identity)
     if finished is not None:
         return finished, json.loads(record.read_text(encoding="utf-8"))
     points_model = finder.points_model or NO_POINTS_MODEL
     estimator = AgeEstimator(model, face_model=finder.face_model, points_model=points_model)
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Partial(out.with_name(out.name + ".partial"), identity)
+    partial = Partial(_partial_of(out), identity)
     answers = ask(estimator, samples, question.median_age, degradation=degradation, partial=partial, title=title)
     answers = with_offsets_of(answers, model)
     if all(row.faces == CORRUPT for row in answers.rows):
@@ -223,26 +245,34 @@ def _faces_in(estimator: AgeEstimator, sample: Sample, degradation: str) -> tupl
     return faces, len(faces)
 
 
-def _identity(model: Path, finder: FaceDetector, question: Question, pictures: int, degradation: str) -> dict[str, Any]:
+def _identity(
+    model: Path, finder: FaceDetector, question: Question, samples: Sequence[Sample], degradation: str
+) -> dict[str, Any]:
     """Return all that bears on the answers, JSON-ready."""
     return {
         "model_sha256": sha256_of_file(model),
         "detector_sha256": sha256_of_file(finder.face_model),
         "points_sha256": sha256_of_file(finder.points_model) if finder.points_model else "",
         "core_sha256": sha256_of_file(Path(_core.__file__)),
-        "data_sha256": question.labeled.hashes,
-        "split": question.split if question.labeled.has_splits else None,
+        "data_sha256": dict(question.labeled.hashes),
+        "split": question.named_split,
         "limit": question.limit,
-        "pictures": pictures,
+        "pictures": len(samples),
+        # The data's own hashes know pictures in files of their own by name and size alone.
+        "pictures_sha256": hashlib.sha256(fingerprints(samples).tobytes()).hexdigest(),
         "degradation": degradation,
         "median_train_age": question.median_age,
     }
 
 
+def _partial_of(answers: Path) -> Path:
+    return answers.with_name(answers.name + ".partial")
+
+
 def _finished(out: Path, identity: dict[str, Any]) -> Answers | None:
     """Return the answers that are there, if they are whole and of this identity."""
     try:
-        report = dict(json.loads(out.with_suffix(".json").read_text(encoding="utf-8")))
+        report = dict(json.loads(record_of(out).read_text(encoding="utf-8")))
         files = {"predictions_sha256": out, "probabilities_sha256": probabilities_file(out)}
         whole = all(report.get(key) == sha256_of_file(path) for key, path in files.items())
         same = all(report.get(key) == value for key, value in identity.items())

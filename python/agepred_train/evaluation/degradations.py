@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from agepred_train.light import LUMA, exposed
+
 Picture = NDArray[np.uint8]
 
 
@@ -44,18 +46,9 @@ def compressed(picture: Picture, quality: int) -> Picture:
         return np.asarray(decoded.convert("RGB"))
 
 
-def exposed(picture: Picture, stops: float) -> Picture:
-    """Return the picture with 2^stops times the light: in linear light, by sRGB's curve (IEC 61966-2-1), clipped."""
-    levels = np.arange(256) / 255
-    linear = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
-    linear = np.minimum(linear * 2.0**stops, 1)
-    encoded = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return _to_bytes(255 * encoded)[picture]
-
-
 def gray(picture: Picture) -> Picture:
-    """Return the luminance (ITU-R BT.601, as JPEG has it) in all three channels."""
-    return np.repeat(_to_bytes(picture @ np.array([0.299, 0.587, 0.114]))[..., None], 3, axis=2)
+    """Return the luma in all three channels."""
+    return np.repeat(_to_bytes(picture @ np.array(LUMA))[..., None], 3, axis=2)
 
 
 DEGRADATIONS: dict[str, Callable[[Picture], Picture]] = {

@@ -8,7 +8,7 @@ from typing import Any
 import agepred_edge
 from agepred_edge import FaceDetector
 from agepred_train.data import Sample
-from agepred_train.evaluation.ask import Question, evaluate_file
+from agepred_train.evaluation.ask import Question, answers_file, evaluate_file, files_of, record_of
 from agepred_train.evaluation.bootstrap import LEVEL, RESAMPLES, SEED
 from agepred_train.evaluation.comparison import compare
 from agepred_train.evaluation.degradations import DEGRADATIONS
@@ -49,6 +49,16 @@ class Request:
         if self.ensemble and len(self.models) < 2:
             raise ValueError("an ensemble needs two models or more")
 
+    def answers_of(self, name: str, degradation: str = "") -> Path:
+        """Return the CSV of a column's answers; `degradation` is one of DEGRADATIONS, or empty."""
+        return answers_file(self.outputs[name], self.models[name], self.question, degradation)
+
+    def files(self) -> tuple[Path, ...]:
+        """Return the files that a measurement reads or writes beside the pictures: nothing else may go into them."""
+        kinds = ("", *(DEGRADATIONS if self.degrade else ()))
+        written = [path for name in self.models for kind in kinds for path in files_of(self.answers_of(name, kind))]
+        return (*written, *self.models.values(), *self.predictions.values())
+
 
 @dataclass(slots=True, kw_only=True)
 class Evaluation:
@@ -74,10 +84,10 @@ class Evaluation:
             "agepred": agepred_edge.__version__,
             "data": {
                 "name": question.labeled.name,
-                "split": question.split if question.labeled.has_splits else None,
+                "split": question.named_split,
                 "limit": question.limit,
                 "pictures": len(self.samples),
-                "sha256": question.labeled.hashes,
+                "sha256": dict(question.labeled.hashes),
             },
             "median_train_age": question.median_age,
             "bootstrap": {"resamples": RESAMPLES, "level": LEVEL, "seed": SEED},
@@ -123,8 +133,7 @@ def evaluate(request: Request, finder: FaceDetector) -> Evaluation:
 
 def _ask_model(evaluation: Evaluation, finder: FaceDetector, name: str, model: Path) -> None:
     request = evaluation.request
-    stem = f"{model.stem}-{request.question.name()}"
-    out = request.outputs[name] / f"{stem}.csv"
+    out = request.answers_of(name)
     answers, record = evaluate_file(model, finder, request.question, out, title=name)
     described = {
         "kind": "model",
@@ -135,7 +144,7 @@ def _ask_model(evaluation: Evaluation, finder: FaceDetector, name: str, model: P
     }
     _add(evaluation, name, answers, described)
     # A release reads the figures of this model alone.
-    write_json(out.with_suffix(".json"), record | {"figures": evaluation.figures[name]})
+    write_json(record_of(out), record | {"figures": evaluation.figures[name]})
     if request.degrade:
         evaluation.degraded[name] = _degraded(evaluation, finder, name, model)
 
@@ -145,7 +154,7 @@ def _degraded(evaluation: Evaluation, finder: FaceDetector, name: str, model: Pa
     request = evaluation.request
     rows = {}
     for degradation in DEGRADATIONS:
-        out = request.outputs[name] / f"{model.stem}-{request.question.name()}-{degradation}.csv"
+        out = request.answers_of(name, degradation)
         answers, _ = evaluate_file(
             model, finder, request.question, out, degradation=degradation, title=f"{name}, {degradation}"
         )

@@ -6,11 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agepred_train.data import GROUPS
+from agepred_train.data import GROUPS, OLDEST
 from agepred_train.evaluation.bootstrap import mean_interval
 from agepred_train.evaluation.calibration import calibration
 from agepred_train.evaluation.distribution import likeliest_year
-from agepred_train.evaluation.labels import OPEN_END
 from agepred_train.evaluation.predictions import Answers, Prediction
 from agepred_train.evaluation.subgroups import subgroup_gap, subgroups
 from agepred_train.evaluation.verification import verification
@@ -97,7 +96,7 @@ def inside_range(answers: Answers, margin: float) -> NDArray[np.bool_]:
     """
     low = answers.column("age_min") - 0.5 - margin
     last = answers.column("age_max")
-    high = np.where(last >= OPEN_END, np.inf, last + 0.5 + margin)
+    high = np.where(last >= OLDEST, np.inf, last + 0.5 + margin)
     age = answers.column("age")
     inside: NDArray[np.bool_] = (low <= age) & (age < high)
     return inside
@@ -157,7 +156,7 @@ def _of_ranges(ranged: Answers) -> dict[str, Any] | None:
     by_range = {}
     for first, last in sorted(set(zip(low.tolist(), high.tolist(), strict=True))):
         mask = (low == first) & (high == last)
-        name = f"{first:.0f}+" if last >= OPEN_END else f"{first:.0f}-{last:.0f}"
+        name = f"{first:.0f}+" if last >= OLDEST else f"{first:.0f}-{last:.0f}"
         by_range[name] = {"n": int(mask.sum())} | {f"inside@{m}": float(inside[m][mask].mean()) for m in MARGINS}
     words = {
         word: np.array([row.gender == word for row in ranged.rows])
