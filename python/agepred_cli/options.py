@@ -20,8 +20,9 @@ Labels = Annotated[
     Path | None,
     typer.Option(metavar="CSV", help="Labels of a tar or a folder [default: the tar's name with .csv]."),
 ]
+MeasuredPart = Literal["train", "val", "test", "all"]
 MeasuredSplit = Annotated[
-    Literal["train", "val", "test", "all"],
+    MeasuredPart,
     typer.Option(help="Which pictures; all for a set that nothing was trained on. Choose by val; test is for the end."),
 ]
 FaceModel = Annotated[Path | None, typer.Option(metavar="FILE", help="Face detector (or: AGEPRED_FACE_MODEL).")]

@@ -77,6 +77,23 @@ def test_several_sets_are_measured_at_once(folder, tmp_path, monkeypatch):
     assert not (tmp_path / "build").exists()  # nothing had to be divided
 
 
+def test_sets_without_splits_are_measured_whole_unless_a_part_is_named(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.csv").write_text(f"path,age,split\n{next(folder.iterdir())},30,test\n")
+    (tmp_path / "theirs.csv").write_text("file,age\n")
+    theirs = ["--predictions", "t=theirs.csv"]
+    count = len(list(folder.iterdir()))
+    whole = run("eval", "--data", folder, *theirs)
+    assert f"{count} of {count} pictures are not answered" in whole.stderr
+    assert "UTKFace: no splits, all pictures count" in whole.stdout
+    part = run("eval", "--data", folder, "--split", "val", *theirs)
+    assert "dealt 70/15/15" in part.stdout
+    assert f"of {count} pictures" not in part.stderr
+    mixed = run("eval", "--data", folder, "--data", "mine.csv", *theirs)
+    assert mixed.exit_code == 2
+    assert "UTKFace: names no splits, and other sets do; say which pictures count" in mixed.stderr
+
+
 def test_current_folder_is_a_set_with_a_name(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     result = run("train", "smoke", ".", "--set", "epochs=1", "--set", "max_train_samples=16", "--out", tmp_path / "run")

@@ -54,7 +54,7 @@ def test_data_train_and_eval_divide_a_set_alike(folder, tmp_path, blobs):
     assert counts == pytest.approx([0.7 * 61, 0.15 * 61, 0.15 * 61, 0], abs=2)
     # Near-duplicates stay together, on raw sets as well.
     assert splits(trained.samples)["3_1_0_3.jpg"] == splits(trained.samples)["90_0_0_99.jpg"]
-    assert measured.dealt == ("UTKFace",)
+    assert measured.silent == ("UTKFace",)
 
 
 def test_a_set_is_divided_alike_alone_and_beside_another(folder, tmp_path, blobs):
@@ -107,7 +107,7 @@ def test_manifest_is_read_by_all(folder, tmp_path, blobs):
     labeled = read_labeled(tmp_path / "m.csv")
     assert labeled.samples == manifest.samples == read_sets([tmp_path / "m.csv"], caches=None)["m"].collection.samples
     assert labeled.hashes == manifest.hashes
-    assert (labeled.has_splits, labeled.dealt) == (True, ())
+    assert (labeled.has_splits, labeled.silent) == (True, ())
 
 
 def test_every_layout_can_be_measured_on(tmp_path):

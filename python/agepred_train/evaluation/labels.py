@@ -30,8 +30,8 @@ class LabeledSet:
     """Whether every picture has a split; without, all of them count, whatever split is asked for."""
     hashes: Mapping[str, str]
     """sha256 of what was read, by file name: the same that training puts on record."""
-    dealt: tuple[str, ...] = ()
-    """Sets that name no splits, whose splits were dealt."""
+    silent: tuple[str, ...] = ()
+    """Sets that name no splits themselves: with `has_splits` these were dealt."""
 
     def part(self, split: Part, limit: int | None = None) -> list[Sample]:
         """Return the pictures that count, in order; at most `limit`, spread evenly over them.
@@ -91,5 +91,5 @@ def read_labeled(
         samples=whole.samples,
         has_splits=caches is not None or not silent,
         hashes=whole.hashes,
-        dealt=silent if caches is not None else (),
+        silent=silent,
     )
