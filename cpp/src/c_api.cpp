@@ -75,8 +75,8 @@ void require(bool sound, const char *why) {
 // an older struct must not lie there: callers of that release say that they know it, and have never set it.
 template <class Struct> inline constexpr std::size_t first_size = sizeof(Struct);
 template <> inline constexpr std::size_t first_size<agepred_options> = offsetof(agepred_options, points_model);
-template <>
-inline constexpr std::size_t first_size<agepred_estimator_info> = offsetof(agepred_estimator_info, map_rows);
+template <> inline constexpr std::size_t first_size<agepred_estimator_info> =
+    offsetof(agepred_estimator_info, map_rows);
 
 template <class Struct> void require_struct(const Struct *given) {
     require(given != nullptr, "a struct is NULL that may not be");

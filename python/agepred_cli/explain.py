@@ -21,10 +21,10 @@ from agepred_edge import AgeEstimator, AgepredError, FaceDetector, ModelError
 
 EXAMPLES = """\b
 Examples:
-  agepred explain photo.jpg --model int8.onnx --save maps
-  agepred explain photo.jpg --model int8.onnx --json | jq '.pictures[0].faces[0].map'
+  agepred explain photo.jpg --model build/int8.onnx --save maps
+  agepred explain photo.jpg --model build/int8.onnx --json | jq '.pictures[0].faces[0].map'
   agepred explain photo.jpg --run build/runs/first_light --save maps
-  agepred explain --model int8.onnx --data ../shared/data/utkface.tar --split test --report build/explain
+  agepred explain --model build/int8.onnx --data ../shared/data/utkface.tar --split test --report build/explain
   agepred explain --run build/runs/resnet50 --data ../shared/data/utkface.tar --limit 500 --report build/explain
 
 \b

@@ -243,11 +243,10 @@ AGEPRED_API agepred_status agepred_predict(const agepred_estimator *estimator, c
 AGEPRED_API agepred_status agepred_predict_crop(const agepred_estimator *estimator, const uint8_t *crop,
                                                 agepred_age *estimate, float *probabilities, agepred_error *error);
 
-/* As agepred_predict_crop, and where in the crop the age comes from: Grad-CAM of the mean age, before its ReLU, which is
- * 0 for what is negative (docs/explain.md). Needs a model file with the output `features`: AGEPRED_INVALID_MODEL where
- * agepred_estimator_info.map_rows is 0.
- *   map  map_rows x map_columns floats, rows top down: how many years each cell adds to the age, to first order;
- *        negative where it takes years away */
+/* As agepred_predict_crop, and where in the crop the age comes from: Grad-CAM of the mean age, before its ReLU, which
+ * is 0 for what is negative (docs/explain.md). Needs a model file with the output `features`: AGEPRED_INVALID_MODEL
+ * where agepred_estimator_info.map_rows is 0. map  map_rows x map_columns floats, rows top down: how many years each
+ * cell adds to the age, to first order; negative where it takes years away */
 AGEPRED_API agepred_status agepred_explain_crop(const agepred_estimator *estimator, const uint8_t *crop,
                                                 agepred_age *estimate, float *probabilities, float *map,
                                                 agepred_error *error);

@@ -196,8 +196,8 @@ LinearLayer read_linear_layer(std::span<const std::uint8_t> model, const std::st
     if (dequantizer != nullptr && dequantizer->kind == "DequantizeLinear" && !dequantizer->inputs.empty()) {
         weights = graph.constant(dequantizer->inputs[0]);
     }
-    if (weights == nullptr || weights->dims.size() != 2 || weights->dims[0] > max_side ||
-        weights->dims[1] > max_side || weights->type != (dequantizer != nullptr ? type_int8 : type_float)) {
+    if (weights == nullptr || weights->dims.size() != 2 || weights->dims[0] > max_side || weights->dims[1] > max_side ||
+        weights->type != (dequantizer != nullptr ? type_int8 : type_float)) {
         refuse("the weights of its linear layer are no constant of float32, or of int8 and dequantized");
     }
     LinearLayer layer{static_cast<std::size_t>(weights->dims[0]), static_cast<std::size_t>(weights->dims[1]), {}};

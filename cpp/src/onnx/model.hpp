@@ -26,7 +26,8 @@ struct TensorSpec {
     std::vector<std::int64_t> shape;
 };
 
-// What a run gave, in the order of outputs(), those that were asked for; freed with it. Moves, so that a caller may keep it.
+// What a run gave, in the order of outputs(), those that were asked for; freed with it. Moves, so that a caller may
+// keep it.
 class Results {
   public:
     static constexpr std::size_t capacity = 16;

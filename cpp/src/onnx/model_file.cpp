@@ -55,8 +55,8 @@ bool leads_outside(wire::Reader reader, Message message, int depth) {
     }
     while (!reader.done()) {
         const wire::Field field = reader.next();
-        if (message == Message::tensor && ((field.is(data_location, wire::varint) && field.value != 0) ||
-                                           field.is(external_data, wire::bytes))) {
+        if (message == Message::tensor &&
+            ((field.is(data_location, wire::varint) && field.value != 0) || field.is(external_data, wire::bytes))) {
             return true;
         }
         const Message next = field.type == wire::bytes ? child(message, field.number) : Message::other;
