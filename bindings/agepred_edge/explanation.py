@@ -57,7 +57,8 @@ def tint(picture: NDArray[np.uint8], heat: ArrayLike, full: float) -> NDArray[np
     faded = _FADED * picture + (1 - _FADED) * gray[..., None]
     color = np.where(strength > 0, np.array(OLDER, np.float32), np.array(YOUNGER, np.float32))
     opacity = _STRONGEST * np.abs(strength)
-    return np.rint(faded * (1 - opacity) + color * opacity).astype(np.uint8)
+    tinted: NDArray[np.uint8] = np.rint(faded * (1 - opacity) + color * opacity).astype(np.uint8)
+    return tinted
 
 
 def _neighbors(

@@ -150,6 +150,7 @@ struct AgeModel {
     Bytes features = value("features", 1, {0, 3, 4, 4});
     bool explains = true;
     std::size_t copies = 1; // of the map's channels in the features; 1 is right
+    bool flat = false;      // whether the features have two dimensions in place of four
     bool transposed = true; // weights a row an age
     Keys keys = age_keys();
 
@@ -161,7 +162,8 @@ struct AgeModel {
         const Bytes nodes =
             node("Cast", {"image"}, "pixels", {integer("to", 1)}) +
             node("AveragePool", {"pixels"}, "map", {integers("kernel_shape", cell), integers("strides", cell)}) +
-            node("Concat", std::vector<std::string>(copies, "map"), "features", {integer("axis", 1)}) +
+            (flat ? node("Flatten", {"map"}, "features")
+                  : node("Concat", std::vector<std::string>(copies, "map"), "features", {integer("axis", 1)})) +
             node("GlobalAveragePool", {"map"}, "mean") + node("Flatten", {"mean"}, "flat") +
             node("Gemm", {"flat", "weights", "bias"}, "logits", {integer("transB", transposed ? 1 : 0)});
         const Bytes constants =

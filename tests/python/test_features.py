@@ -96,12 +96,14 @@ def test_core_explains_both_files(fp32, int8):
 
 def test_wrong_shape_is_refused(int8, tmp_path):
     model = onnx.load(int8)
+    (reader,) = [node for node in model.graph.node if "features" in node.output]
+    reader.output[0] = "map"
+    model.graph.node.append(onnx.helper.make_node("Flatten", ["map"], ["features"]))
     (output,) = [output for output in model.graph.output if output.name == "features"]
-    output.type.tensor_type.shape.dim[2].Clear()
-    output.type.tensor_type.shape.dim[2].dim_param = "h"
-    onnx.save(model, tmp_path / "free.onnx")
-    with pytest.raises(ModelError, match=r"free\.onnx.*h and w of its output features"):
-        AgeEstimator(tmp_path / "free.onnx")
+    output.CopyFrom(onnx.helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, ["N", 4 * 1280]))
+    onnx.save(model, tmp_path / "flat.onnx")
+    with pytest.raises(ModelError, match=r"flat\.onnx.*an output features, float32 \[N,C,h,w\]"):
+        AgeEstimator(tmp_path / "flat.onnx")
     model = onnx.load(int8)
     kept = [entry for entry in model.metadata_props if entry.key != "agepred.features.step"]
     del model.metadata_props[:]
