@@ -143,7 +143,7 @@ inline Keys age_keys() {
 }
 
 // What an age model of a few nodes is made of. Its map has a cell for every 8 x 8 pixels, and three channels: the mean
-// of red, green and blue there. outputs: those beside logits, as value() writes them.
+// of red, green and blue there. features: that output, as value() writes it.
 struct AgeModel {
     std::uint64_t side = 32;
     std::vector<float> weights = {0.02F, 0.0F, -0.01F, 0.0F, 0.03F, 0.01F, -0.01F, 0.01F, 0.0F, 0.01F, -0.02F, 0.02F};
