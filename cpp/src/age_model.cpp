@@ -27,6 +27,7 @@ std::optional<AgeModel::Features> read_features(const onnx::Model &model, const 
                             [](std::int64_t side) { return side < 1 || side > max_crop_side; })) {
         signature.refuse("h and w of its output features, float32 [N,C,h,w], must be declared");
     }
+    const auto channels = static_cast<std::size_t>(shape[1]);
     features.rows = static_cast<std::size_t>(shape[2]);
     features.columns = static_cast<std::size_t>(shape[3]);
     features.grid = signature.read(read_feature_grid);
@@ -35,8 +36,8 @@ std::optional<AgeModel::Features> read_features(const onnx::Model &model, const 
     } catch (const Error &error) {
         signature.refuse(std::string("it has an output features, but ") + error.what());
     }
-    if (features.layer.outputs != ages || features.layer.inputs != static_cast<std::size_t>(shape[1])) {
-        signature.refuse("its output features has " + std::to_string(shape[1]) + " channels, its linear layer takes " +
+    if (features.layer.outputs != ages || features.layer.inputs != channels) {
+        signature.refuse("its output features has " + std::to_string(channels) + " channels, its linear layer takes " +
                          std::to_string(features.layer.inputs));
     }
     return features;

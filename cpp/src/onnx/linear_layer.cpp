@@ -168,10 +168,11 @@ void dequantize(const Graph &graph, const Node &dequantizer, const Tensor &weigh
     const Tensor *zero = dequantizer.inputs.size() > 2 ? graph.constant(dequantizer.inputs[2]) : nullptr;
     const bool by_row = scale != nullptr && scale->dims.size() == 1 && scale->dims[0] == layer.outputs;
     const bool single = scale != nullptr && (scale->dims.empty() || (scale->dims.size() == 1 && scale->dims[0] == 1));
-    const auto is_zero = [](std::uint8_t byte) { return byte == 0; };
-    if (!(single || (by_row && attribute(dequantizer, "axis", 1) == 0)) ||
-        weights.raw.size() != layer.outputs * layer.inputs ||
-        (zero != nullptr && !(std::ranges::all_of(zero->raw, is_zero) && std::ranges::all_of(zero->ints, is_zero)))) {
+    const bool scaled = single || (by_row && attribute(dequantizer, "axis", 1) == 0);
+    const auto counts = [](std::uint8_t byte) { return byte != 0; };
+    const bool shifted =
+        zero != nullptr && (std::ranges::any_of(zero->raw, counts) || std::ranges::any_of(zero->ints, counts));
+    if (!scaled || shifted || weights.raw.size() != layer.outputs * layer.inputs) {
         refuse("the weights of its linear layer are not int8 with one scale, or one a row, and zero points of 0");
     }
     const std::vector<float> scales = floats_of(*scale, size_of(*scale));

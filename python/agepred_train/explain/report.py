@@ -48,6 +48,7 @@ def summary(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("without a face; unreadable", f"{data['no_face']:,}; {data['unreadable']:,}"),
         ("deletion, map against random order", _years(deletion["map_against_random"])),
         ("deletion, reverse against random order", _years(deletion["reverse_against_random"])),
+        ("deletion, map against reverse order", _years(deletion["map_against_reverse"])),
         ("faces whose age falls sooner by the map than by its reverse", f"{deletion['share_below_reverse']:.1%}"),
     ]
 
