@@ -104,14 +104,17 @@ Records predict(const agepred::Estimator &estimator, const Bytes &picture, int f
     return result;
 }
 
-Record predict_crop(const agepred::Estimator &estimator, const Bytes &crop) {
-    const agepred_estimator_info info = estimator.info();
-    const py::ssize_t side = info.crop_side;
+void require_crop(const Bytes &crop, py::ssize_t side) {
     if (crop.ndim() != 3 || crop.shape(0) != side || crop.shape(1) != side || crop.shape(2) != 3 ||
         (crop.flags() & py::array::c_style) == 0) {
         throw py::value_error("a crop must be a contiguous uint8 array of " + std::to_string(side) + " x " +
                               std::to_string(side) + " x 3");
     }
+}
+
+Record predict_crop(const agepred::Estimator &estimator, const Bytes &crop) {
+    const agepred_estimator_info info = estimator.info();
+    require_crop(crop, info.crop_side);
     py::array_t<float> probabilities(info.age_count);
     agepred_age age{};
     {
@@ -125,6 +128,24 @@ Record predict_crop(const agepred::Estimator &estimator, const Bytes &crop) {
     return result;
 }
 
+Record explain_crop(const agepred::Estimator &estimator, const Bytes &crop) {
+    const agepred_estimator_info info = estimator.info();
+    require_crop(crop, info.crop_side);
+    py::array_t<float> probabilities(info.age_count);
+    std::vector<float> map;
+    agepred_age age{};
+    {
+        float *row = probabilities.mutable_data();
+        const std::uint8_t *pixels = crop.data();
+        const py::gil_scoped_release release;
+        age = estimator.explain_crop(pixels, map, row);
+    }
+    Record result;
+    add_estimate(result, age, std::move(probabilities));
+    result["map"] = py::array_t<float>({info.map_rows, info.map_columns}, map.data());
+    return result;
+}
+
 Record describe(const agepred::Estimator &estimator) {
     const agepred_estimator_info info = estimator.info();
     py::list groups;
@@ -135,7 +156,8 @@ Record describe(const agepred::Estimator &estimator) {
                     "crop_side"_a = info.crop_side, "crop_points"_a = points_array(info.crop_points),
                     "first_age"_a = info.first_age, "age_count"_a = info.age_count,
                     "int8_exact"_a = info.int8_exact != 0, "interval_level"_a = info.interval_level,
-                    "groups"_a = py::tuple(groups));
+                    "groups"_a = py::tuple(groups), "map_shape"_a = py::make_tuple(info.map_rows, info.map_columns),
+                    "map_first"_a = info.map_first, "map_step"_a = info.map_step);
 }
 
 Bytes align(const Bytes &picture, int format, const Floats &landmarks, const Floats &targets, int side) {
@@ -205,6 +227,7 @@ PYBIND11_MODULE(_core, m) {
              "allow_spinning"_a, "arena"_a, "min_score"_a, "max_side"_a, "smallest_face"_a, "interval_level"_a)
         .def("predict", &predict, "picture"_a, "format"_a)
         .def("predict_crop", &predict_crop, "crop"_a)
+        .def("explain_crop", &explain_crop, "crop"_a)
         .def("describe", &describe);
 
     m.def("align", &align, "picture"_a, "format"_a, "landmarks"_a, "targets"_a, "side"_a);

@@ -16,6 +16,7 @@ from agepred_edge.errors import (
     RuntimeMissingError,
 )
 from agepred_edge.estimator import DEFAULT_POINTS, AgeEstimator, FaceDetector, align
+from agepred_edge.explanation import enlarge_map, map_at, tint
 from agepred_edge.model_files import (
     default_age_model,
     default_face_model,
@@ -24,7 +25,7 @@ from agepred_edge.model_files import (
     find_points_model,
 )
 from agepred_edge.pictures import read_picture
-from agepred_edge.results import Age, Detection, Face, ModelInfo
+from agepred_edge.results import Age, Detection, Explanation, Face, ModelInfo
 from agepred_edge.runtime import RuntimeInfo, runtime_info
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "AgepredError",
     "Detection",
     "DetectorMissingError",
+    "Explanation",
     "Face",
     "FaceDetector",
     "ModelError",
@@ -45,9 +47,12 @@ __all__ = [
     "align",
     "default_age_model",
     "default_face_model",
+    "enlarge_map",
     "find_age_model",
     "find_face_model",
     "find_points_model",
+    "map_at",
     "read_picture",
     "runtime_info",
+    "tint",
 ]

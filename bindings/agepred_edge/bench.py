@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import agepred_edge
-from agepred_edge import bench_faces, bench_machine
+from agepred_edge import bench_faces, bench_features, bench_machine
 from agepred_edge.bench_engines import (
     PYTORCH_LAYOUTS,
     Agreement,
@@ -44,6 +44,7 @@ _EXAMPLES = """examples:
   agepred-bench --model build/int8.onnx --threads 4
   agepred-bench --image photo.jpg            a photograph's crops, and its time stage by stage
   agepred-bench --runs 1000 --output result.json
+  agepred-bench --features --model build/int8.onnx   what the output `features` costs
   agepred-bench --faces                      the packaged face model, and what its stages take
   agepred-bench --faces --face-model build/int8.onnx --against yunet_n.onnx --side 320
 
@@ -57,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parse(argv)
     try:
         _check_output(options.output)
-        result = _measure_faces(options) if options.faces else measure(options)
-        as_text = bench_faces.render if options.faces else render
+        measured, as_text = _subject(options)
+        result = measured(options)
         print(json.dumps(result, indent=2) if options.json else as_text(result))
         if options.output is not None:
             write_json(result, options.output)
@@ -120,6 +121,23 @@ def _plan(options: argparse.Namespace) -> Plan:
     return Plan(warmup=options.warmup, runs=options.runs, min_time_s=options.min_time, turn=options.turn)
 
 
+def _subject(
+    options: argparse.Namespace,
+) -> tuple[Callable[[argparse.Namespace], dict[str, Any]], Callable[[dict[str, Any]], str]]:
+    """What is measured, and how that is put into words."""
+    if options.faces:
+        return _measure_faces, bench_faces.render
+    if options.features:
+        return _measure_features, bench_features.render
+    return measure, render
+
+
+def _measure_features(options: argparse.Namespace) -> dict[str, Any]:
+    models = _with_sibling(_named_model(options.model or "int8.onnx"))
+    _common_info(models)
+    return bench_features.measure(_plan(options), models, threads=options.threads)
+
+
 def _measure_faces(options: argparse.Namespace) -> dict[str, Any]:
     return bench_faces.measure(
         _plan(options), threads=options.threads, face_model=options.face_model, points_model=options.points_model,
@@ -160,6 +178,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--points-model", metavar="FILE", help="refiner of the detector's points for --image and --faces, or "
         '"none" (default with --faces: the one beside the face model)')  # fmt: skip
     add("--faces", action="store_true", help="measure a face detector and its stages in place of an age model")
+    add("--features", action="store_true", help="measure what an age model's output `features`, and explanations, "
+        "cost")  # fmt: skip
     add("--against", type=Path, metavar="FILE", help="with --faces: a rival's file, such as YuNet's, for libagepred "
         "and for OpenCV where it is installed")  # fmt: skip
     add("--side", type=_number(int, 32, 4096), metavar="PIXELS",
@@ -171,6 +191,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.faces and (options.model is not None or options.no_torch):
         parser.error("--model and --no-torch say nothing to --faces; the face model is --face-model")
+    if options.features and (options.faces or options.image is not None or options.no_torch):
+        parser.error("--faces, --image and --no-torch say nothing to --features")
     if not options.faces and (options.against is not None or options.side is not None):
         parser.error("--against and --side belong to --faces")
     return options

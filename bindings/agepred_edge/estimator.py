@@ -10,7 +10,7 @@ from agepred_edge import _core
 from agepred_edge.errors import translated
 from agepred_edge.model_files import default_face_model, find_age_model, find_face_model, find_points_model
 from agepred_edge.pictures import Picture, checked_picture
-from agepred_edge.results import Age, Detection, Face, ModelInfo
+from agepred_edge.results import Age, Detection, Explanation, Face, ModelInfo
 from agepred_edge.runtime import find_runtime
 
 DEFAULT_POINTS: NDArray[np.float32] = np.array(
@@ -167,10 +167,18 @@ class AgeEstimator:
 
     def predict_crop(self, crop: NDArray[np.uint8]) -> Age:
         """The age in one crop as align_crops gives it: contiguous uint8, side x side x 3, RGB."""
-        if not isinstance(crop, np.ndarray) or crop.dtype != np.uint8:
-            raise TypeError("a crop is a NumPy array of uint8")
         with translated():
-            return Age(**self._named(self._core.predict_crop(crop)))
+            return Age(**self._named(self._core.predict_crop(_checked_crop(crop))))
+
+    def explain_crop(self, crop: NDArray[np.uint8]) -> Explanation:
+        """The age in one crop, as predict_crop gives it, and where in the crop it comes from.
+
+        Raises:
+            TypeError, ValueError: as predict_crop.
+            ModelError: the model's file has no output `features` (ModelInfo.map_shape tells).
+        """
+        with translated():
+            return Explanation(**self._named(self._core.explain_crop(_checked_crop(crop))))
 
     def _checked(self, picture: Picture, pixel_format: str | None) -> tuple[NDArray[np.uint8], int]:
         if self.face_model is None:
@@ -181,6 +189,12 @@ class AgeEstimator:
         """The core's answer with the group by its name in place of its index."""
         first, last = self.info.groups[found["group"]]
         return found | {"group": f"{first}-{last}"}
+
+
+def _checked_crop(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if not isinstance(crop, np.ndarray) or crop.dtype != np.uint8:
+        raise TypeError("a crop is a NumPy array of uint8")
+    return crop
 
 
 def _refuse_zero(**settings: float | None) -> None:

@@ -57,6 +57,15 @@ class Face(Age, Detection):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Explanation(Age):
+    """An age, and where in the crop it comes from."""
+
+    map: NDArray[np.float32]
+    """rows x columns (ModelInfo.map_shape), top down: the years that each cell adds to the age, to first order;
+    negative where it takes years away. Grad-CAM of the mean age is what of it is positive (docs/explain.md)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ModelInfo:
     """What an age model's file says of itself (docs/model_contract.md)."""
 
@@ -74,3 +83,9 @@ class ModelInfo:
     interval_level: float
     groups: tuple[tuple[int, int], ...]
     """First and last age of each group."""
+    map_shape: tuple[int, int]
+    """Rows and columns of an Explanation's map; (0, 0) where the model cannot explain."""
+    map_first: float
+    """Where the first cell of a map is centered, both ways, in pixels of the crop."""
+    map_step: float
+    """Pixels of the crop from a cell's center to the next one's."""

@@ -75,6 +75,8 @@ void require(bool sound, const char *why) {
 // an older struct must not lie there: callers of that release say that they know it, and have never set it.
 template <class Struct> inline constexpr std::size_t first_size = sizeof(Struct);
 template <> inline constexpr std::size_t first_size<agepred_options> = offsetof(agepred_options, points_model);
+template <> inline constexpr std::size_t first_size<agepred_estimator_info> =
+    offsetof(agepred_estimator_info, map_rows);
 
 template <class Struct> void require_struct(const Struct *given) {
     require(given != nullptr, "a struct is NULL that may not be");
@@ -277,6 +279,12 @@ agepred_status agepred_estimator_describe(const agepred_estimator *estimator, ag
             result.groups[g][0] = contract.groups[g].first;
             result.groups[g][1] = contract.groups[g].last;
         }
+        if (const auto &features = model.features()) {
+            result.map_rows = static_cast<std::int32_t>(features->rows);
+            result.map_columns = static_cast<std::int32_t>(features->columns);
+            result.map_first = features->grid.first;
+            result.map_step = features->grid.step;
+        }
         store(info, 0, result);
     });
 }
@@ -319,6 +327,28 @@ agepred_status agepred_predict_crop(const agepred_estimator *estimator, const ui
         agepred_age result{};
         copy_estimate(result, model.estimate(crop, workspace->planar, workspace->probabilities));
         store(estimate, 0, result);
+        if (probabilities != nullptr) {
+            std::copy(workspace->probabilities.begin(), workspace->probabilities.end(), probabilities);
+        }
+    });
+}
+
+agepred_status agepred_explain_crop(const agepred_estimator *estimator, const uint8_t *crop, agepred_age *estimate,
+                                    float *probabilities, float *map, agepred_error *error) {
+    return guarded(error, [&] {
+        require(estimator != nullptr && crop != nullptr, "the estimator or the crop is NULL");
+        require_struct(estimate);
+        const AgeModel &model = estimator->estimator.age_model();
+        // Without a map to fill, a model that cannot explain shall say so itself.
+        require(map != nullptr || !model.features(), "the map is NULL");
+        Workspaces<Estimator::Workspace>::Lease workspace(estimator->workspaces);
+        workspace->probabilities.resize(model.age_count());
+        workspace->map.resize(model.features() ? model.features()->rows * model.features()->columns : 0);
+        agepred_age result{};
+        copy_estimate(result, model.explain(crop, workspace->planar, workspace->probabilities, workspace->slopes,
+                                            workspace->map));
+        store(estimate, 0, result);
+        std::copy(workspace->map.begin(), workspace->map.end(), map);
         if (probabilities != nullptr) {
             std::copy(workspace->probabilities.begin(), workspace->probabilities.end(), probabilities);
         }

@@ -173,6 +173,11 @@ AgeContract read_age_contract(const MetadataLookup &lookup) {
     return contract;
 }
 
+FeatureGrid read_feature_grid(const MetadataLookup &lookup) {
+    return {number(lookup, "agepred.features.first", -1024.0F, 1024.0F),
+            number(lookup, "agepred.features.step", 1.0F, 1024.0F)};
+}
+
 FaceContract read_face_contract(const MetadataLookup &lookup) {
     FaceContract contract;
     read_common(lookup, "face", contract);

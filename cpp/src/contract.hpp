@@ -30,6 +30,12 @@ struct PointsContract : CropContract {
     int passes; // how often it looks, each time at a crop cut by its last answer
 };
 
+// Where the cells of an age model's map of features lie in the crop.
+struct FeatureGrid {
+    float first; // center of the first cell, in pixels of the crop, both ways
+    float step;  // pixels from a cell's center to the next one's
+};
+
 struct AgeContract : CropContract {
     int first_age;
     float temperature;
@@ -51,5 +57,8 @@ using MetadataLookup = std::function<std::optional<std::string>(const char *key)
 AgeContract read_age_contract(const MetadataLookup &lookup);
 FaceContract read_face_contract(const MetadataLookup &lookup);
 PointsContract read_points_contract(const MetadataLookup &lookup);
+
+// Reads the keys that an age model must have that answers its features, too. Throws as above.
+FeatureGrid read_feature_grid(const MetadataLookup &lookup);
 
 } // namespace agepred::core

@@ -18,6 +18,8 @@ class Estimator {
         std::vector<std::uint8_t> planar;
         std::vector<float> probabilities; // a row a face, in the order of detector.faces
         std::vector<Estimate> estimates;
+        std::vector<float> slopes; // of explanations; empty until one is asked for
+        std::vector<float> map;    // likewise
     };
 
     // The detector's face model may be empty: then only single crops can be estimated. interval_level: as in AgeModel.

@@ -20,6 +20,10 @@ int Signature::crop_side() const {
     return static_cast<int>(shape[2]);
 }
 
+bool Signature::has_output(const std::string &name) const {
+    return std::ranges::count(model_.outputs(), name, &onnx::TensorSpec::name) > 0;
+}
+
 std::size_t Signature::output(const std::string &name, const std::string &form, std::int64_t least,
                               std::int64_t most) const {
     const auto rank = static_cast<std::size_t>(std::count(form.begin(), form.end(), ',') + 1);

@@ -31,6 +31,9 @@ class Signature {
     // The side of the crops that a model takes, whose input must be image, uint8 [N,3,S,S] with N free or 1.
     [[nodiscard]] int crop_side() const;
 
+    // Whether there is an output of that name, of whatever type and shape.
+    [[nodiscard]] bool has_output(const std::string &name) const;
+
     // The index of an output of floats by its name. form: its shape in words, such as [N,K], of as many dimensions; the
     // second one must be declared, from `least` to `most`.
     [[nodiscard]] std::size_t output(const std::string &name, const std::string &form, std::int64_t least,

@@ -35,13 +35,13 @@ def identity(path: Path) -> Identity | None:
     return status.st_dev, status.st_ino
 
 
-def free_name(folder: Path, photo: Path, taken: set[Identity | None]) -> Path:
-    """Where the annotated picture goes: <stem>-ages, numbered where that is one of the files that are taken.
+def free_name(folder: Path, photo: Path, taken: set[Identity | None], ending: str = "ages") -> Path:
+    """Where the annotated picture goes: <stem>-<ending>, numbered where that is one of the files that are taken.
 
     Taken are this run's other results, and its inputs, which must not be replaced.
     """
     suffix = ".jpg" if photo.suffix.lower() in _JPEG else ".png"
-    names = (f"{photo.stem}-ages{number}{suffix}" for number in ("", *(f"-{n}" for n in range(2, len(taken) + 3))))
+    names = (f"{photo.stem}-{ending}{number}{suffix}" for number in ("", *(f"-{n}" for n in range(2, len(taken) + 3))))
     return next(folder / name for name in names if identity(folder / name) not in taken - {None})
 
 

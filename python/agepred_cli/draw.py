@@ -30,19 +30,31 @@ def draw_faces(pixels: NDArray[np.uint8], faces: Sequence[Face]) -> Image.Image:
 
     A picture whose longer side has less than 640 pixels is enlarged to that.
     """
+    picture, enlarge = legible(pixels)
+    pen = ImageDraw.Draw(picture)
+    for face in faces:
+        _draw_face(pen, face, enlarge, picture.size)
+    # Labels last, so that no box runs through one.
+    draw_labels(picture, [(_enlarged(face.box, enlarge), label_of(face)) for face in faces])
+    return picture
+
+
+def draw_labels(picture: Image.Image, labels: Sequence[tuple[Rectangle, str]]) -> None:
+    """Writes texts at their boxes (x, y, width, height), so that none hides another."""
+    pen = ImageDraw.Draw(picture)
+    taken: list[Rectangle] = []
+    for box, text in labels:
+        taken.append(_draw_label(pen, text, box, picture.size, taken))
+
+
+def legible(pixels: NDArray[np.uint8]) -> tuple[Image.Image, float]:
+    """A copy of a picture that has room for letters, and how many times as large it is."""
     picture = Image.fromarray(pixels)
     enlarge = max(1.0, _LEAST_SIDE / max(picture.size))
     if enlarge > 1:
         width, height = (max(1, round(side * enlarge)) for side in picture.size)
         picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-    pen = ImageDraw.Draw(picture)
-    for face in faces:
-        _draw_face(pen, face, enlarge, picture.size)
-    # Labels last, so that no box runs through one.
-    taken: list[Rectangle] = []
-    for face in faces:
-        taken.append(_draw_label(pen, face, enlarge, picture.size, taken))
-    return picture
+    return picture, enlarge
 
 
 def label_of(face: Face) -> str:
@@ -53,7 +65,7 @@ def label_of(face: Face) -> str:
 
 def _draw_face(pen: ImageDraw.ImageDraw, face: Face, enlarge: float, size: tuple[int, int]) -> None:
     """Box and points: bright with a dark rim, so that they show on any background."""
-    left, top, width, height = (side * enlarge for side in face.box)
+    left, top, width, height = _enlarged(face.box, enlarge)
     box = (left, top, left + max(width, 1), top + max(height, 1))
     line = max(1, round(min(_size(size) / 300, width / 30)))
     pen.rectangle(_grown(box, line / 2), outline=_DARK, width=2 * line)
@@ -67,16 +79,15 @@ def _draw_face(pen: ImageDraw.ImageDraw, face: Face, enlarge: float, size: tuple
 
 def _draw_label(
     pen: ImageDraw.ImageDraw,
-    face: Face,
-    enlarge: float,
+    text: str,
+    box: Rectangle,
     size: tuple[int, int],
     taken: Sequence[Rectangle],
 ) -> Rectangle:
     """Writes a label where it is legible and returns the place that it takes."""
-    text = label_of(face)
-    font, extent, margin = _fitting_font(pen, text, face.box[2] * enlarge, size)
+    left, top, width, height = box
+    font, extent, margin = _fitting_font(pen, text, width, size)
     label = (extent[2] - extent[0] + 2 * margin, extent[3] - extent[1] + 2 * margin)
-    left, top, width, height = (side * enlarge for side in face.box)
     place = _free_place((left, top, left + width, top + height), label, size, taken)
     pen.rectangle(place, fill=_DARK)
     pen.text((place[0] + margin - extent[0], place[1] + margin - extent[1]), text, font=font, fill=_BRIGHT)
@@ -117,6 +128,11 @@ def _kept_inside(place: Rectangle, size: tuple[int, int]) -> Rectangle:
     x = min(max(0.0, place[0]), max(0.0, size[0] - 1 - (place[2] - place[0])))
     y = min(max(0.0, place[1]), max(0.0, size[1] - 1 - (place[3] - place[1])))
     return (x, y, x + place[2] - place[0], y + place[3] - place[1])
+
+
+def _enlarged(box: Rectangle, times: float) -> Rectangle:
+    left, top, width, height = (side * times for side in box)
+    return (left, top, width, height)
 
 
 def _size(size: tuple[int, int]) -> float:

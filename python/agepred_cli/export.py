@@ -23,6 +23,9 @@ def export(
     model_version: Annotated[
         str, typer.Option(metavar="VERSION", help="Of the model, as the file names it.")
     ] = agepred_edge.__version__,
+    features: Annotated[
+        bool, typer.Option("--features/--no-features", help="Whether the file can explain its answers.")
+    ] = True,
 ) -> None:
     """Write a run's best network as fp32.onnx.
 
@@ -31,5 +34,5 @@ def export(
     with training_tools():
         from agepred_train import export as exporting  # noqa: PLC0415
     with reported(exporting.ExportError, ValueError):
-        written = exporting.export(run, out or run / "fp32.onnx", version=model_version)
+        written = exporting.export(run, out or run / "fp32.onnx", version=model_version, features=features)
     typer.echo(f"wrote {written}")

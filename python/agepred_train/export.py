@@ -14,7 +14,9 @@ from torch import nn
 
 from agepred_edge import DEFAULT_POINTS
 from agepred_train.archive import DataError
+from agepred_train.cells import cell_grid
 from agepred_train.data import AGES, GROUPS
+from agepred_train.features import add_features, feature_keys
 from agepred_train.fit import RECORD
 from agepred_train.graph import INPUT, GraphWriter, common_keys, run_model, write_model
 from agepred_train.model import AgeNetwork, InvertedResidual
@@ -32,13 +34,14 @@ class ExportError(RuntimeError):
     """The written graph does not compute what the network computes."""
 
 
-def export(run: Path, out: Path, *, version: str) -> Path:
+def export(run: Path, out: Path, *, version: str, features: bool = True) -> Path:
     """Write the best network of a training run.
 
     Args:
         run: folder that `train` filled; its record is named in the file by hash.
         out: the ONNX file; an old one is replaced only by a checked new one.
         version: of the model, such as "0.1.0".
+        features: whether the file gets the output `features`, with which it can explain its answers.
 
     Returns:
         `out`.
@@ -51,7 +54,11 @@ def export(run: Path, out: Path, *, version: str) -> Path:
     record = (run / RECORD).read_bytes()
     network, recipe = load_trained(run)
     model = build_graph(network, recipe.crop_side)
-    helper.set_model_props(model, contract_keys(record, version))
+    keys = contract_keys(record, version)
+    if features:
+        add_features(model, recipe.crop_side)
+        keys |= feature_keys(cell_grid(network, recipe.crop_side))
+    helper.set_model_props(model, keys)
     onnx.checker.check_model(model, full_check=True)
     difference = _largest_difference(model, network, recipe.crop_side)
     if not difference <= _LOGIT_TOLERANCE:

@@ -32,6 +32,7 @@ from agepred_train.bias_correction import batch_size, correct_biases
 from agepred_train.compact import compact
 from agepred_train.data import Collection
 from agepred_train.dataset import FaceCrops
+from agepred_train.features import add_features, has_features, without_features
 from agepred_train.graph import INPUT, Pictures, read_keys, read_model, write_model
 from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO
 from agepred_train.prepare import MIN_FACE_SIDE, Faces, clean
@@ -142,6 +143,7 @@ def quantize_graph(
         bounds: tensors that are cut off beyond a number and its opposite, whatever is measured.
     """
     keys = read_keys(model)
+    explains, model = has_features(model), without_features(model)
     with tempfile.TemporaryDirectory(prefix="agepred-") as folder, _library_notices_hidden():
         plain, prepared, result = (Path(folder, f"{stage}.onnx") for stage in ("plain", "prepared", "result"))
         onnx.save(_without_normalization(model), plain)
@@ -172,6 +174,8 @@ def quantize_graph(
     del quantized.opset_import[:]
     quantized.opset_import.extend(model.opset_import)
     compact(quantized)
+    if explains:
+        add_features(quantized, model.graph.input[0].type.tensor_type.shape.dim[3].dim_value)
     onnx.checker.check_model(quantized, full_check=True)
     return quantized
 

@@ -1,4 +1,5 @@
 // "Nothing is allocated per frame in our own code once warm": counted, against ONNX Runtime's own share.
+#include <array>
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
@@ -77,6 +78,21 @@ void test_predict_crop(const char *age_model) {
     CHECK(ours == runtime_share<std::uint8_t>(model, {1, 3, side, side}));
 }
 
+// With the output features in the file: an answer does not ask for it, an explanation does, and neither allocates.
+void test_explain_crop() {
+    const tiny::ModelFile file("allocations_age.onnx", tiny::AgeModel().bytes());
+    const core::onnx::Model model(core::onnx::Runtime::open(nullptr), file.path(), {});
+    const agepred::Estimator estimator(agepred::options(file.path()));
+    const std::vector<std::uint8_t> crop(3 * 32 * 32, 100);
+    const std::array<std::int64_t, 4> shape = {1, 3, 32, 32};
+    const std::array<std::size_t, 1> logits = {1}; // its place in the file
+    const long answered = count([&] { (void)model.run(std::span(crop), shape, logits).floats(1); });
+    CHECK(count([&] { (void)estimator.predict_crop(crop.data()); }) == answered);
+    std::vector<float> map;
+    const long explained = count([&] { (void)estimator.explain_crop(crop.data(), map); });
+    CHECK(explained == runtime_share<std::uint8_t>(model, {1, 3, 32, 32}));
+}
+
 // Counts a detection in a picture of the side; the number of faces must be the expected one.
 long count_detection(const agepred_options &options, int side, std::size_t expected) {
     agepred_detector *detector = nullptr;
@@ -127,6 +143,7 @@ int main() {
     const char *runtime = std::getenv("AGEPRED_ONNXRUNTIME");
     if (runtime != nullptr && *runtime != '\0') {
         test_detect_and_refine();
+        test_explain_crop();
     }
     const char *age_model = std::getenv("AGE_MODEL");
     const char *face_model = std::getenv("FACE_MODEL");

@@ -38,6 +38,8 @@ const Keys face_keys = joined({common, Keys{{"agepred.task", "face"},
                                             {"agepred.face.largest", "300.5"}}});
 const Keys points_keys = joined({common, crop, Keys{{"agepred.task", "points"}}});
 
+const Keys grid_keys = {{"agepred.features.first", "0.5"}, {"agepred.features.step", "32"}};
+
 template <class Contract> using Reader = Contract (*)(const MetadataLookup &);
 
 template <class Contract> Contract read(Reader<Contract> reader, const Keys &keys) {
@@ -159,6 +161,15 @@ void test_points() {
     test_wrong_keys(read_points_contract, points_keys, {{"agepred.task", {"age", "face"}}});
 }
 
+void test_feature_grid() {
+    const FeatureGrid grid = read(read_feature_grid, grid_keys);
+    CHECK(grid.first == 0.5F && grid.step == 32.0F);
+    test_missing_keys(read_feature_grid, grid_keys);
+    test_wrong_keys(read_feature_grid, grid_keys,
+                    {{"agepred.features.first", {"", "nan", "-1025", "0,5"}},
+                     {"agepred.features.step", {"0", "inf", "-32", "1025"}}});
+}
+
 } // namespace
 
 int main() {
@@ -166,5 +177,6 @@ int main() {
     test_interval_offsets();
     test_face();
     test_points();
+    test_feature_grid();
     return check::result();
 }

@@ -133,6 +133,47 @@ inline Bytes points_model(const std::array<float, 10> &answer, std::uint64_t sid
                  keys);
 }
 
+// ---- an age model
+
+inline Keys age_keys() {
+    Keys keys = {{"agepred.task", "age"},           {"agepred.age.first", "10"},       {"agepred.temperature", "2"},
+                 {"agepred.groups", "0-20,21-116"}, {"agepred.features.first", "0.5"}, {"agepred.features.step", "8"}};
+    keys.merge(points_keys());
+    return keys;
+}
+
+// What an age model of a few nodes is made of. Its map has a cell for every 8 x 8 pixels, and three channels: the mean
+// of red, green and blue there. features: that output, as value() writes it.
+struct AgeModel {
+    std::uint64_t side = 32;
+    std::vector<float> weights = {0.02F, 0.0F, -0.01F, 0.0F, 0.03F, 0.01F, -0.01F, 0.01F, 0.0F, 0.01F, -0.02F, 0.02F};
+    Bytes features = value("features", 1, {0, 3, 4, 4});
+    bool explains = true;
+    std::size_t copies = 1; // of the map's channels in the features; 1 is right
+    bool flat = false;      // whether the features have two dimensions in place of four
+    bool transposed = true; // weights a row an age
+    Keys keys = age_keys();
+
+    [[nodiscard]] Bytes bytes() const {
+        const std::uint64_t ages = weights.size() / 3;
+        const std::vector<std::uint64_t> cell = {8, 8};
+        const std::vector<std::uint64_t> shape =
+            transposed ? std::vector<std::uint64_t>{ages, 3} : std::vector<std::uint64_t>{3, ages};
+        const Bytes nodes =
+            node("Cast", {"image"}, "pixels", {integer("to", 1)}) +
+            node("AveragePool", {"pixels"}, "map", {integers("kernel_shape", cell), integers("strides", cell)}) +
+            (flat ? node("Flatten", {"map"}, "features")
+                  : node("Concat", std::vector<std::string>(copies, "map"), "features", {integer("axis", 1)})) +
+            node("GlobalAveragePool", {"map"}, "mean") + node("Flatten", {"mean"}, "flat") +
+            node("Gemm", {"flat", "weights", "bias"}, "logits", {integer("transB", transposed ? 1 : 0)});
+        const Bytes constants =
+            field(5, tensor("weights", shape, weights)) + field(5, tensor("bias", {ages}, std::vector<float>(ages)));
+        return model(nodes + constants + field(11, value("image", 2, {0, 3, side, side})) +
+                         (explains ? field(12, features) : Bytes()) + field(12, value("logits", 1, {0, ages})),
+                     keys);
+    }
+};
+
 // A file beside this program, as long as the object lives.
 class ModelFile {
   public:

@@ -90,7 +90,7 @@ def test_letters_can_be_read_at_any_size(size):
 )
 def test_label_of_a_face_at_the_border_stays_inside(box):
     pen = draw.ImageDraw.Draw(draw_faces(blank(640, 480), []))
-    place = draw._draw_label(pen, face(box), 1.0, (640, 480), [])
+    place = draw._draw_label(pen, draw.label_of(face(box)), box, (640, 480), [])
     assert 0 <= place[0] < place[2] <= 640
     assert 0 <= place[1] < place[3] <= 480
 

@@ -96,6 +96,8 @@ def test_keys_are_those_of_the_contract(run, exported):
         "agepred.temperature": "1.0",
         "agepred.interval.level": "0.8",
         "agepred.groups": "0-25,26-50,51-75,76-116",
+        "agepred.features.first": "0.5",
+        "agepred.features.step": "32",
     }
 
 

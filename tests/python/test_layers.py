@@ -18,9 +18,9 @@ DEVICE_PACKAGES = {"numpy"}
 
 # design: "one concept a file pair; each may use only those before it".
 CORE_ORDER = [
-    "status", "cpu", "image", "kernels/crop", "kernels/shrink", "onnx/api", "onnx/runtime", "onnx/model_file",
-    "onnx/model", "align", "distribution", "contract", "signature", "faces", "face_model", "points_model", "detector",
-    "age_model", "estimator", "workspaces", "c_api",
+    "status", "cpu", "image", "kernels/crop", "kernels/shrink", "onnx/api", "onnx/runtime", "onnx/wire",
+    "onnx/model_file", "onnx/linear_layer", "onnx/model", "align", "distribution", "explanation", "contract",
+    "signature", "faces", "face_model", "points_model", "detector", "age_model", "estimator", "workspaces", "c_api",
 ]  # fmt: skip
 
 

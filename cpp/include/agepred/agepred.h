@@ -209,6 +209,10 @@ typedef struct agepred_estimator_info {
     float interval_level;    /* probability that [low, high] claims */
     int32_t group_count;
     int32_t groups[AGEPRED_MAX_GROUPS][2]; /* first and last age of each */
+    int32_t map_rows;                      /* of the maps of agepred_explain_crop; 0: the model cannot explain */
+    int32_t map_columns;
+    float map_first; /* cell (row r, column c) is centered on the crop's pixel coordinates */
+    float map_step;  /* x = map_first + c map_step, y = map_first + r map_step */
 } agepred_estimator_info;
 
 typedef struct agepred_estimator agepred_estimator;
@@ -238,6 +242,14 @@ AGEPRED_API agepred_status agepred_predict(const agepred_estimator *estimator, c
  *   probabilities  age_count floats, or NULL */
 AGEPRED_API agepred_status agepred_predict_crop(const agepred_estimator *estimator, const uint8_t *crop,
                                                 agepred_age *estimate, float *probabilities, agepred_error *error);
+
+/* As agepred_predict_crop, and where in the crop the age comes from: Grad-CAM of the mean age, before its ReLU, which
+ * is 0 for what is negative (docs/explain.md). Needs a model file with the output `features`: AGEPRED_INVALID_MODEL
+ * where agepred_estimator_info.map_rows is 0. map  map_rows x map_columns floats, rows top down: how many years each
+ * cell adds to the age, to first order; negative where it takes years away */
+AGEPRED_API agepred_status agepred_explain_crop(const agepred_estimator *estimator, const uint8_t *crop,
+                                                agepred_age *estimate, float *probabilities, float *map,
+                                                agepred_error *error);
 
 #ifdef __cplusplus
 }

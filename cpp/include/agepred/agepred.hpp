@@ -149,6 +149,17 @@ class Estimator {
         return age;
     }
 
+    // The same, and into map, which becomes info().map_rows x map_columns floats, where in the crop the age comes from.
+    [[nodiscard]] agepred_age explain_crop(const std::uint8_t *crop, std::vector<float> &map,
+                                           float *probabilities = nullptr) const {
+        const agepred_estimator_info known = info();
+        map.resize(static_cast<std::size_t>(known.map_rows) * static_cast<std::size_t>(known.map_columns));
+        agepred_age age{};
+        age.struct_size = sizeof age;
+        detail::call(agepred_explain_crop, handle_.get(), crop, &age, probabilities, map.data());
+        return age;
+    }
+
   private:
     struct Free {
         void operator()(agepred_estimator *handle) const { agepred_estimator_free(handle); }

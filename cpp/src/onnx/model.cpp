@@ -157,28 +157,39 @@ std::optional<std::string> Model::metadata(const char *key) const {
     return take_text(*runtime_, text);
 }
 
-Results Model::run(const void *input, std::size_t bytes, ElementType type, std::span<const std::int64_t> shape) const {
+Results Model::run(const void *input, std::size_t bytes, ElementType type, std::span<const std::int64_t> shape,
+                   std::span<const std::size_t> wanted) const {
     const Api &api = runtime_->api();
     Owned<Value, entry::ReleaseValue> value(*runtime_);
     // ONNX Runtime takes inputs by a mutable pointer and leaves them as they are.
     runtime_->check(api.call<entry::CreateTensorWithDataAsValue>(runtime_->cpu_memory(), const_cast<void *>(input),
                                                                  bytes, shape.data(), shape.size(), type, value.out()),
                     AGEPRED_INFERENCE_FAILED, "take an input");
+    std::array<const char *, Results::capacity> names = output_names_;
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        names[i] = output_names_[wanted[i]];
+    }
+    const std::size_t count = wanted.empty() ? outputs_.size() : wanted.size();
     Results results(*runtime_);
     const char *input_name = inputs_[0].name.c_str();
     const Value *input_value = value.get();
     runtime_->check(api.call<entry::Run>(session_, static_cast<const RunOptions *>(nullptr), &input_name, &input_value,
-                                         std::size_t{1}, output_names_.data(), outputs_.size(), results.values_.data()),
+                                         std::size_t{1}, names.data(), count, results.values_.data()),
                     AGEPRED_INFERENCE_FAILED, "run the model");
+    for (std::size_t i = wanted.size(); i-- > 0;) { // ascending, so none lies before its place
+        std::swap(results.values_[i], results.values_[wanted[i]]);
+    }
     return results;
 }
 
-Results Model::run(std::span<const float> input, std::span<const std::int64_t> shape) const {
-    return run(input.data(), input.size_bytes(), element_float, shape);
+Results Model::run(std::span<const float> input, std::span<const std::int64_t> shape,
+                   std::span<const std::size_t> wanted) const {
+    return run(input.data(), input.size_bytes(), element_float, shape, wanted);
 }
 
-Results Model::run(std::span<const std::uint8_t> input, std::span<const std::int64_t> shape) const {
-    return run(input.data(), input.size_bytes(), element_uint8, shape);
+Results Model::run(std::span<const std::uint8_t> input, std::span<const std::int64_t> shape,
+                   std::span<const std::size_t> wanted) const {
+    return run(input.data(), input.size_bytes(), element_uint8, shape, wanted);
 }
 
 } // namespace agepred::core::onnx

@@ -26,7 +26,8 @@ struct TensorSpec {
     std::vector<std::int64_t> shape;
 };
 
-// What a run gave, in the order of outputs(); freed with it. Moves, so that a caller may keep it.
+// What a run gave, in the order of outputs(), those that were asked for; freed with it. Moves, so that a caller may
+// keep it.
 class Results {
   public:
     static constexpr std::size_t capacity = 16;
@@ -36,7 +37,7 @@ class Results {
     Results &operator=(Results &&) = delete;
     ~Results();
 
-    // The floats of output i. Throws Error(INFERENCE_FAILED) where it has another type.
+    // The floats of output i, which must have been asked for. Throws Error(INFERENCE_FAILED) where it has another type.
     [[nodiscard]] std::span<const float> floats(std::size_t i) const;
 
   private:
@@ -61,13 +62,16 @@ class Model {
     [[nodiscard]] std::optional<std::string> metadata(const char *key) const;
 
     // Runs the model on its one input, whose element type must be that of the pointer. Safe from any number of
-    // threads. Throws Error(INFERENCE_FAILED).
-    [[nodiscard]] Results run(std::span<const float> input, std::span<const std::int64_t> shape) const;
-    [[nodiscard]] Results run(std::span<const std::uint8_t> input, std::span<const std::int64_t> shape) const;
+    // threads. wanted: indices of the outputs asked for, ascending; none for all. Throws Error(INFERENCE_FAILED).
+    [[nodiscard]] Results run(std::span<const float> input, std::span<const std::int64_t> shape,
+                              std::span<const std::size_t> wanted = {}) const;
+    [[nodiscard]] Results run(std::span<const std::uint8_t> input, std::span<const std::int64_t> shape,
+                              std::span<const std::size_t> wanted = {}) const;
 
   private:
     [[nodiscard]] TensorSpec spec(std::size_t index, bool input) const;
-    Results run(const void *input, std::size_t bytes, ElementType type, std::span<const std::int64_t> shape) const;
+    Results run(const void *input, std::size_t bytes, ElementType type, std::span<const std::int64_t> shape,
+                std::span<const std::size_t> wanted) const;
     void read_signature();
 
     std::shared_ptr<const Runtime> runtime_;

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <system_error>
 
+#include "onnx/wire.hpp"
 #include "status.hpp"
 
 namespace agepred::core::onnx {
@@ -45,87 +46,22 @@ Message child(Message parent, std::uint64_t field) {
     return Message::other;
 }
 
-[[noreturn]] void malformed() { throw Error(AGEPRED_INVALID_MODEL, "not an ONNX file, or a damaged one"); }
-
-// A cursor over the wire format of protocol buffers (protobuf.dev/programming-guides/encoding).
-class Reader {
-  public:
-    explicit Reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
-
-    [[nodiscard]] bool done() const { return bytes_.empty(); }
-
-    std::uint64_t varint() {
-        std::uint64_t value = 0;
-        for (int shift = 0; shift < 64; shift += 7) {
-            const std::uint8_t byte = take(1)[0];
-            value |= std::uint64_t{byte & 0x7FU} << shift;
-            if ((byte & 0x80U) == 0) {
-                return value;
-            }
-        }
-        malformed();
-    }
-
-    // The key of a field: its number and wire type. ONNX Runtime's parser keeps 32 bits of it; a longer one would be
-    // one field to us and another to it.
-    std::uint64_t key() {
-        const std::uint64_t value = varint();
-        if (value > UINT32_MAX || value >> 3U == 0) {
-            malformed();
-        }
-        return value;
-    }
-
-    std::span<const std::uint8_t> take(std::uint64_t count) {
-        if (count > bytes_.size()) {
-            malformed();
-        }
-        const auto taken = bytes_.first(static_cast<std::size_t>(count));
-        bytes_ = bytes_.subspan(static_cast<std::size_t>(count));
-        return taken;
-    }
-
-  private:
-    std::span<const std::uint8_t> bytes_;
-};
-
 // NOLINTNEXTLINE(misc-no-recursion): max_depth bounds it
-bool leads_outside(Reader reader, Message message, int depth) {
+bool leads_outside(wire::Reader reader, Message message, int depth) {
+    constexpr std::uint64_t external_data = 13;
+    constexpr std::uint64_t data_location = 14;
     if (depth > max_depth) {
-        malformed();
+        wire::malformed();
     }
     while (!reader.done()) {
-        const std::uint64_t key = reader.key();
-        const std::uint64_t field = key >> 3;
-        switch (key & 7U) {
-        case 0: { // varint
-            const std::uint64_t value = reader.varint();
-            constexpr std::uint64_t data_location = 14;
-            if (message == Message::tensor && field == data_location && value != 0) {
-                return true;
-            }
-            break;
+        const wire::Field field = reader.next();
+        if (message == Message::tensor &&
+            ((field.is(data_location, wire::varint) && field.value != 0) || field.is(external_data, wire::bytes))) {
+            return true;
         }
-        case 1: // 64 bits
-            reader.take(8);
-            break;
-        case 2: { // length-delimited
-            const auto bytes = reader.take(reader.varint());
-            constexpr std::uint64_t external_data = 13;
-            if (message == Message::tensor && field == external_data) {
-                return true;
-            }
-            const Message next = child(message, field);
-            if (next != Message::other && leads_outside(Reader(bytes), next, depth + 1)) {
-                return true;
-            }
-            break;
-        }
-        case 5: // 32 bits
-            reader.take(4);
-            break;
-        default: // groups, which ONNX never used
-            malformed();
+        const Message next = field.type == wire::bytes ? child(message, field.number) : Message::other;
+        if (next != Message::other && leads_outside(wire::Reader(field.bytes), next, depth + 1)) {
+            return true;
         }
     }
     return false;
@@ -134,7 +70,7 @@ bool leads_outside(Reader reader, Message message, int depth) {
 } // namespace
 
 bool refers_to_other_files(std::span<const std::uint8_t> model) {
-    return leads_outside(Reader(model), Message::model, 0);
+    return leads_outside(wire::Reader(model), Message::model, 0);
 }
 
 std::vector<std::uint8_t> read_model(const std::string &path) {
