@@ -14,7 +14,7 @@ from agepred_train.fit import BEST_CHECKPOINT, RECORD
 from agepred_train.graph import read_keys, read_model
 from agepred_train.key_figures import set_name
 from agepred_train.storage import sha256_of_file, write_json
-from agepred_train.unseen import how_unseen, pictures_by_set
+from agepred_train.unseen import how_unseen, is_table_of, pictures_by_set
 
 INT8 = "int8.onnx"
 FP32 = "fp32.onnx"
@@ -113,7 +113,7 @@ def _checked_record(parts: Parts) -> dict[str, Any]:
     for model in (parts.fp32, parts.int8):
         if read_keys(read_model(model)).get("agepred.record") != digest:
             raise ReleaseError(f"{model} does not come from the run {parts.run}: export and quantize again")
-    if parts.table and sha256_of_file(parts.table) not in record["data"]["sha256"].values():
+    if parts.table and not is_table_of(parts.table, record["data"]["sha256"]):
         raise ReleaseError(f"{parts.table} is not the table that {parts.run} was trained on: name that one")
     return record
 

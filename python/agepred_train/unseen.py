@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from agepred_train.curation.manifest import is_manifest
+from agepred_train.curation.manifest import is_manifest, read_manifest
 from agepred_train.known_sets import pictures_of
 from agepred_train.storage import sha256_of_file
 from agepred_train.table import read_table
@@ -45,7 +45,7 @@ def how_unseen(data: Mapping[str, Any], trained: Mapping[str, str], table: Path 
             f"{data['name']}: the model was trained on these pictures by another table; name it with --data, so that "
             "it can be told which ones"
         )
-    if not is_manifest(table) or sha256_of_file(table) not in trained.values():
+    if not is_table_of(table, trained):
         raise SeenError(f"{table} is not the table that the model was trained on; name that one")
     seen = {_picture(row) for row in _rows(table) if row["split"] in ("train", "val")}
     for archive in _archives(table, hashes):
@@ -55,6 +55,17 @@ def how_unseen(data: Mapping[str, Any], trained: Mapping[str, str], table: Path 
                 "evaluate on the test split of the table"
             )
     return BY_NAME
+
+
+def is_table_of(table: Path, trained: Mapping[str, str]) -> bool:
+    """Return whether a training read this table of `agepred data`, by the hashes in its record.
+
+    Raises:
+        FileNotFoundError: the table, or an archive that it names, is not there.
+        DataError: it is malformed.
+    """
+    # By the reader's own hash, whatever that covers.
+    return is_manifest(table) and read_manifest(table).hashes[table.name] in trained.values()
 
 
 def pictures_by_set(table: Path) -> dict[str, dict[str, int]]:

@@ -72,7 +72,7 @@ def workplace(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "train": {"recipe": "smoke", "options": {"set": ["width=1.0", "epochs=1"]}},
         "calibrate": {"data": "data/utkface.tar"},
         "quantize": {"options": {"crops": 16}},
-        "evaluate": {"options": {}},
+        "evaluate": parameters["evaluate"] | {"portraits": {"options": {}}},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(parameters))
     (folder / "bin").mkdir()
