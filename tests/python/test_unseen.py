@@ -5,8 +5,9 @@ import csv
 import pytest
 from tiny_set import jpeg, write_tar
 
+from agepred_train.archive import index_archive
 from agepred_train.curation.manifest import read_manifest, write_manifest
-from agepred_train.data import Sample, read_utkface
+from agepred_train.data import Sample
 from agepred_train.storage import sha256_of_file
 from agepred_train.unseen import SeenError, how_unseen, pictures_by_set
 
@@ -34,7 +35,18 @@ def hashes(folder):
 
 def table_of(archive, dropped=""):
     """The table of `agepred data` on that set, with the last picture dropped or not, and a record's hashes of it."""
-    samples: tuple[Sample, ...] = read_utkface(archive, archive.with_suffix(".csv")).samples
+    samples = [
+        Sample(
+            name=name,
+            age_min=30,
+            age_max=30,
+            split=SPLITS[name],
+            path=archive,
+            offset=stored.offset,
+            size=stored.size,
+        )
+        for name, stored in index_archive(archive).items()
+    ]
     table = archive.with_name("table.csv")
     write_manifest(table, samples, ["", "", "", dropped])
     return table, dict(read_manifest(table).hashes)
