@@ -72,7 +72,6 @@ def workplace(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "train": {"recipe": "smoke", "options": {"set": ["width=1.0", "epochs=1"]}},
         "calibrate": {"data": "data/utkface.tar"},
         "quantize": {"options": {"crops": 16}},
-        "evaluate": parameters["evaluate"] | {"portraits": {"options": {}}},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(parameters))
     (folder / "bin").mkdir()
@@ -108,6 +107,8 @@ def test_one_command_makes_a_release_and_versions_can_be_compared(workplace: Pat
     assert metrics["evaluations"]["utkface-test"]["unseen"] == "by name"
     assert metrics["pictures"]["utkface"]["test"] == PARTS["utkface"]["test"]
     assert all(row["calibrated"] for row in metrics["files"].values())
+    assert "## Degraded pictures" in (released / "card.md").read_text()
+    assert "Not measured" not in (released / "card.md").read_text()
     commit(workplace)
     in_git = run(workplace, "git", "ls-files").split()
     assert {"dvc.lock", "models/small.json", "models/small-9.8.7/int8.onnx"} <= set(in_git)
