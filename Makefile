@@ -13,10 +13,11 @@ CPP := $(wildcard cpp/src/*.cpp cpp/src/*/*.cpp)
 CPP_ALL := $(CPP) $(wildcard cpp/src/*.hpp cpp/src/*/*.hpp cpp/include/agepred/* cpp/examples/*.c* cpp/examples/*.h \
   bindings/*.?pp tests/cpp/*.c tests/cpp/*.?pp)
 
-.PHONY: help demo test sanitize lint format stub clean
+.PHONY: help demo test release-model sanitize lint format stub clean
 help:
 	@echo 'make demo      build, estimate the ages in two photographs, measure the speed'
 	@echo 'make test      ctest and pytest, with all that they need'
+	@echo 'make release-model  the age model from the raw archives, by params.yaml (docs/training.md); hours'
 	@echo 'make sanitize  ctest under the address and undefined-behavior sanitizers'
 	@echo 'make lint      ruff, mypy, clang-format, clang-tidy'
 	@echo 'make format    what ruff and clang-format can mend by themselves'
@@ -65,6 +66,10 @@ endef
 test: $(VENV)/.dev $(ORT_HEADER)
 	$(call run_ctest,dev)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest
+
+# ---- the age model: what has not changed is not made again, what was stopped goes on
+release-model: $(VENV)/.pipeline
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/dvc repro
 
 sanitize: $(VENV)/.dev $(ORT_HEADER)
 	$(call run_ctest,asan)

@@ -11,6 +11,7 @@ from agepred_cli import (
     evaluate,
     explain,
     export,
+    key_figures,
     label_faces,
     predict,
     quantize,
@@ -60,6 +61,7 @@ app.command(epilog=quantize.EXAMPLES)(quantize.quantize)
 app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=explain.EXAMPLES)(explain.explain)
+app.command("key-figures", epilog=key_figures.EXAMPLES)(key_figures.key_figures)
 app.command("label-faces", epilog=label_faces.EXAMPLES)(label_faces.label_faces)
 app.command("train-detector", epilog=train_detector.DETECTOR_EXAMPLES)(train_detector.train_detector)
 app.command("train-refiner", epilog=train_detector.REFINER_EXAMPLES)(train_detector.train_refiner)

@@ -9,16 +9,33 @@ from agepred_cli.failure import fail, reported, training_tools
 
 EXAMPLES = """\b
 Examples:
-  agepred release build/runs/first_light
-  agepred release build/runs/first_light --command 'agepred train first_light ../shared/data/utkface.tar'
+  agepred release build/runs/first_light --evaluation build/test.json
+  agepred release RUN --files build/pipeline --data build/pipeline/data.csv --evaluation utkface.json \\
+    --evaluation fairface_test.json --evaluation portraits.json
+  agepred release RUN --evaluation test.json --command 'agepred train first_light ../shared/data/utkface.tar'
 
-RUN holds what the other commands leave there by default: record.json (train), fp32.onnx (export),
-int8.onnx (quantize), fp32-DATA-test.csv and int8-DATA-test.csv (eval --split test of both, of one set).
+\b
+An evaluation is what `agepred eval INT8 FP32 --json FILE` wrote for both files at once, one a set, of all pictures of
+its split test, or of a set without splits. What the project's card should have besides (UTKFace, FairFace's
+photographs, portraits, degraded pictures) and is not named is stated as not measured.
 """
 
 
-def release(
+def release(  # noqa: PLR0917 - Typer reads the parameters by name
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the training run.")],
+    evaluations: Annotated[
+        list[Path], typer.Option("--evaluation", metavar="JSON", help="Figures of both files on a set; in order.")
+    ],
+    files: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where int8.onnx and fp32.onnx lie [default: RUN].")
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="TABLE", help="What `agepred data` wrote, where the run was trained on that."),
+    ] = None,
+    teachers: Annotated[
+        list[Path] | None, typer.Option("--teacher", metavar="RUN", help="A run that taught this one, for the card.")
+    ] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="Of the model.")] = "age_mobilenet_v2",
     models: Annotated[Path, typer.Option(metavar="DIR", help="Where released models lie.")] = Path("models"),
     commands: Annotated[
@@ -29,26 +46,21 @@ def release(
     """Put a released model's folder together.
 
     It is DIR/NAME-VERSION, with both model files, metrics.json and card.md. Parts that do not belong
-    together are refused.
+    together are refused, and so are figures of pictures that the model was trained on.
     """
     with training_tools():
         from agepred_train import release as releasing  # noqa: PLC0415
+    if table is not None and table.suffix != ".csv":
+        fail(f"--data {table}: name the table that `agepred data` wrote")
+    folder = files or run
     parts = releasing.Parts(
         run=run,
-        fp32=run / "fp32.onnx",
-        int8=run / "int8.onnx",
-        fp32_test=_answers(run, "fp32"),
-        int8_test=_answers(run, "int8"),
-        commands=commands or [],
+        fp32=folder / releasing.FP32,
+        int8=folder / releasing.INT8,
+        evaluations=evaluations,
+        table=table,
+        teachers=teachers or (),
+        commands=commands or (),
     )
     with reported(ValueError):
         typer.echo(f"wrote {releasing.release(parts, models, name=name)}")
-
-
-def _answers(run: Path, model: str) -> Path:
-    """The answers of a model on `test`, which must be those of one set."""
-    found = sorted(run.glob(f"{model}-*-test.csv"))
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
-        fail(f"{run}: one {model}-DATA-test.csv is needed, there is {names}; evaluate again with --split test")
-    return found[0]

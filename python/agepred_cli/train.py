@@ -47,10 +47,14 @@ def train(  # noqa: PLR0917 - Typer reads the parameters by name
     ranges: Ranges = None,
     faces: FacesCache = None,
     resume: Resume = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Like --resume, but a run that began from something else gives way.")
+    ] = False,
 ) -> None:
     """Train an age network by a recipe, on a GPU where there is one.
 
-    The best epoch on `val` is kept; a stopped run goes on with --resume.
+    The best epoch on `val` is kept; a stopped run goes on with --resume, and with --replace, which a pipeline can say
+    every time.
     """
     with training_tools():
         from agepred_train import recipes  # noqa: PLC0415
@@ -72,6 +76,7 @@ def train(  # noqa: PLR0917 - Typer reads the parameters by name
             teachers=teachers or (),
             windows=windows,
             resume=resume,
+            replace=replace,
         )
     for name, figure in run.figures.items():
         if name != "val_mae":

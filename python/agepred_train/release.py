@@ -8,16 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agepred_train.archive import DataError
 from agepred_train.card import write_card
-from agepred_train.evaluation.comparison import compare
-from agepred_train.evaluation.figures import measure
-from agepred_train.evaluation.predictions import load_answers, probabilities_file
-from agepred_train.fit import RECORD
+from agepred_train.fit import BEST_CHECKPOINT, RECORD
 from agepred_train.graph import read_keys, read_model
+from agepred_train.key_figures import set_name
 from agepred_train.storage import sha256_of_file, write_json
+from agepred_train.unseen import how_unseen, is_table_of, pictures_by_set
 
 INT8 = "int8.onnx"
 FP32 = "fp32.onnx"
+FORMAT = 2
+"""Of metrics.json: 2 holds several evaluations, 1 held one of UTKFace's split test."""
+
+_COLUMN_KEYS = ("file", "sha256", "bytes", "detector_sha256", "points_sha256", "core_sha256")
 
 
 class ReleaseError(ValueError):
@@ -31,14 +35,16 @@ class Parts:
     run: Path
     """Folder of the training run, for its record."""
     fp32: Path
-    """File that `export` wrote from that run."""
+    """File that `export` wrote from that run, calibrated or not."""
     int8: Path
-    """File that `quantize` made of it."""
-    fp32_test: Path
-    """CSV that `evaluate_file` wrote for `fp32` on the test split, its JSON beside it."""
-    int8_test: Path
-    """The same for `int8`."""
-    commands: Sequence[str]
+    """File that `quantize` made of it, calibrated or not."""
+    evaluations: Sequence[Path]
+    """What `agepred eval INT8 FP32 --json` wrote, one a set; the card shows them in this order."""
+    table: Path | None = None
+    """What `agepred data` wrote for the training, where that did not read the sets as they are published."""
+    teachers: Sequence[Path] = ()
+    """Folders of the runs that the network learned from beside the labels, for their records."""
+    commands: Sequence[str] = ()
     """Command lines that produced all this, in order."""
 
 
@@ -50,11 +56,22 @@ def release(parts: Parts, models: Path, *, name: str) -> Path:
     Raises:
         FileNotFoundError: a part is not there.
         DataError: a part is not the kind of file that it must be.
-        ReleaseError: the parts are not of one model, or an evaluation is not of the whole split `test`.
+        ReleaseError, SeenError: the parts are not of one model, or an evaluation is not of a whole test set that the
+            model has never seen.
     """
     record = _checked_record(parts)
     version = read_keys(read_model(parts.int8))["agepred.version"]
-    metrics = _metrics(parts, name, version, record)
+    metrics = {
+        "format": FORMAT,
+        "name": name,
+        "version": version,
+        "files": {file: _describe(path) for file, path in ((INT8, parts.int8), (FP32, parts.fp32))},
+        "evaluations": _evaluations(parts, record),
+        "pictures": pictures_by_set(parts.table) if parts.table else None,
+        "commands": list(parts.commands),
+        "record": record,
+        "teachers": _teachers(parts, record),
+    }
     files = {FP32: parts.fp32, INT8: parts.int8}
     return filled_folder(models / f"{name}-{version}", files, metrics, write_card(metrics))
 
@@ -90,37 +107,110 @@ def filled_folder(target: Path, files: Mapping[str, Path], metrics: Mapping[str,
 
 
 def _checked_record(parts: Parts) -> dict[str, Any]:
-    """Return the training record if files and evaluations all go back to it."""
+    """Return the training record if both files go back to it and the table is the one that it names."""
     path = parts.run / RECORD
     record, digest = _read_object(path), sha256_of_file(path)
-    for model, predictions in ((parts.fp32, parts.fp32_test), (parts.int8, parts.int8_test)):
+    for model in (parts.fp32, parts.int8):
         if read_keys(read_model(model)).get("agepred.record") != digest:
             raise ReleaseError(f"{model} does not come from the run {parts.run}: export and quantize again")
-        _check_evaluation(model, predictions, record)
+    if parts.table and not is_table_of(parts.table, record["data"]["sha256"]):
+        raise ReleaseError(f"{parts.table} is not the table that {parts.run} was trained on: name that one")
     return record
 
 
-def _check_evaluation(model: Path, predictions: Path, record: dict[str, Any]) -> None:
-    """Refuse predictions that are not this model's on the whole test split of the data it was trained on."""
-    path = predictions.with_suffix(".json")
-    evaluation = _read_object(path)
-    if evaluation.get("model_sha256") != sha256_of_file(model):
-        raise ReleaseError(f"{predictions} was not made with {model}: evaluate again")
-    if evaluation.get("predictions_sha256") != sha256_of_file(predictions):
-        raise ReleaseError(f"{path} does not belong to {predictions}: evaluate again")
-    distributions = probabilities_file(predictions)
-    found = sha256_of_file(distributions) if distributions.is_file() else None
-    if found is None or evaluation.get("probabilities_sha256") != found:
-        raise ReleaseError(f"{path} does not belong to {distributions}: evaluate again")
-    split = evaluation.get("split")
-    if split != "test":
+def _describe(model: Path) -> dict[str, Any]:
+    """Return size and hash of a model file, and what it was told about its doubt."""
+    keys = read_keys(read_model(model))
+    return {
+        "bytes": model.stat().st_size,
+        "sha256": sha256_of_file(model),
+        "temperature": float(keys["agepred.temperature"]),
+        "calibrated": "agepred.interval.levels" in keys,
+    }
+
+
+def _evaluations(parts: Parts, record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the checked evaluations by the name of their set, the two files' columns as `int8` and `fp32`."""
+    digests = {"int8": sha256_of_file(parts.int8), "fp32": sha256_of_file(parts.fp32)}
+    result: dict[str, dict[str, Any]] = {}
+    for path in parts.evaluations:
+        document = _read_object(path)
+        try:
+            name = set_name(document)
+        except DataError as error:
+            raise ReleaseError(f"{path}: {error}; make it again") from error
+        if name in result:
+            raise ReleaseError(f"{path}: a second evaluation on {name}; name one of a set")
+        columns = _columns(path, document, digests)
+        _check_whole(path, document["data"])
+        result[name] = {
+            "data": document["data"],
+            "unseen": how_unseen(document["data"], record["data"]["sha256"], parts.table),
+            "agepred": document["agepred"],
+            "bootstrap": document["bootstrap"],
+            "median_train_age": document["median_train_age"],
+            "columns": {key: {name: row[name] for name in _COLUMN_KEYS} for key, (_, row) in columns.items()},
+            "figures": {key: _without_years(document["figures"][column]) for key, (column, _) in columns.items()},
+            "constant_mae": _constant_mae(document),
+            "degraded": {
+                key: document["degraded"][column]
+                for key, (column, _) in columns.items()
+                if column in document["degraded"]
+            },
+            "int8_minus_fp32": document["compared"][columns["fp32"][0]],
+        }
+    if not result:
+        raise ReleaseError("no evaluations: a card without figures would say nothing; evaluate first")
+    return result
+
+
+def _columns(
+    path: Path, document: Mapping[str, Any], digests: Mapping[str, str]
+) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Return name and description of the columns that the two files answered, the quantized one first."""
+    found = {}
+    for key, digest in digests.items():
+        same = [(column, row) for column, row in document["columns"].items() if row.get("sha256") == digest]
+        if not same:
+            raise ReleaseError(f"{path} was not made with the {key} file: evaluate again, both files at once")
+        found[key] = same[0]
+    if next(iter(document["columns"])) != found["int8"][0]:
+        raise ReleaseError(f"{path}: differences are of the first model to the others: name the int8 file first")
+    return found
+
+
+def _check_whole(path: Path, data: Mapping[str, Any]) -> None:
+    if data["split"] not in (None, "test"):
         raise ReleaseError(
-            f"{predictions} is of the split {split}, a release states `test`: evaluate with --split test"
+            f"{path} is of the split {data['split']}, a release states `test`: evaluate with --split test"
         )
-    if evaluation.get("limit") or evaluation.get("degradation"):
-        raise ReleaseError(f"{predictions} is not of the whole split as it is: evaluate without --limit")
-    if not evaluation.get("data_sha256") or evaluation["data_sha256"] != record.get("data", {}).get("sha256"):
-        raise ReleaseError(f"{predictions} is of other data than the run was trained on: evaluate on the same")
+    if data["limit"]:
+        raise ReleaseError(f"{path} is not of all pictures: evaluate without --limit")
+    if not data["sha256"]:
+        raise ReleaseError(f"{path} does not say which data it is of: evaluate again")
+
+
+def _without_years(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return figures without those by single year: half of the file, for a plot that the report has."""
+    return {name: value for name, value in figures.items() if name != "ages"}
+
+
+def _constant_mae(document: Mapping[str, Any]) -> float | None:
+    """Return the mean absolute error of answering everybody with the median age, in years."""
+    constant = [column for column, row in document["columns"].items() if row["kind"] == "constant"]
+    mae: float | None = document["figures"][constant[0]]["mae"] if constant else None
+    return mae
+
+
+def _teachers(parts: Parts, record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return hash and training record of every teacher in the run's record; None where the run is not named."""
+    named = {}
+    for run in parts.teachers:
+        digest = sha256_of_file(run / BEST_CHECKPOINT)
+        if digest not in record.get("teachers_sha256", ()):
+            raise ReleaseError(f"{run} did not teach {parts.run}: name the runs that did")
+        named[digest] = _read_object(run / RECORD)
+    return [{"sha256": digest, "record": named.get(digest)} for digest in record.get("teachers_sha256", ())]
 
 
 def _read_object(path: Path) -> dict[str, Any]:
@@ -128,21 +218,3 @@ def _read_object(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
         raise ReleaseError(f"{path}: not the JSON object that belongs there ({error}); make it again") from error
-
-
-def _metrics(parts: Parts, name: str, version: str, record: dict[str, Any]) -> dict[str, Any]:
-    fp32, int8 = load_answers(parts.fp32_test), load_answers(parts.int8_test)
-    return {
-        "format": 1,
-        "name": name,
-        "version": version,
-        "files": {
-            file: {"bytes": path.stat().st_size, "sha256": sha256_of_file(path)}
-            for file, path in ((INT8, parts.int8), (FP32, parts.fp32))
-        },
-        "test": {INT8: measure(int8), FP32: measure(fp32)},
-        "int8_against_fp32": compare(int8, fp32),
-        "calibrated": int8.offsets is not None and fp32.offsets is not None,
-        "commands": list(parts.commands),
-        "record": record,
-    }

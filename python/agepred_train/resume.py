@@ -1,6 +1,7 @@
 """What a training run starts from, kept in its folder so that a resumed run cannot become another one unseen."""
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,25 @@ def begin(out: Path, start: Mapping[str, Any], *, resume: bool) -> Path | None:
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / START, start)
     return last if last.exists() else None
+
+
+def discard_other(out: Path, start: Mapping[str, Any]) -> bool:
+    """Remove the run in a folder where it did not start from `start`; return whether it did.
+
+    Only what says what it started from is removed: that is a run, whatever else a wrong name may mean is not.
+
+    Raises:
+        ResumeError: what the run started from cannot be read.
+    """
+    if not (out / START).exists():
+        return False
+    begun = read_start(out)
+    try:
+        refuse_difference(out, begun, start)
+    except ResumeError:
+        shutil.rmtree(out)
+        return True
+    return False
 
 
 def refuse_finished(out: Path, *, resume: bool) -> None:

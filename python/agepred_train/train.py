@@ -21,7 +21,7 @@ from agepred_train.network import load_start_weights
 from agepred_train.prepare import Faces, clean
 from agepred_train.processes import RandomState, SameWeights
 from agepred_train.recipes import Recipe
-from agepred_train.resume import begin, describe_start, refuse_finished, with_weights_of_run
+from agepred_train.resume import begin, describe_start, discard_other, refuse_finished, with_weights_of_run
 from agepred_train.sampling import EpochSampler, ShareSampler, balancing_weights
 from agepred_train.sources import of_source, sources_of, weights_by_source
 from agepred_train.storage import write_json
@@ -54,6 +54,7 @@ def train(
     teachers: Sequence[Path] = (),
     windows: Windows | None = None,
     resume: bool = False,
+    replace: bool = False,
 ) -> Run:
     """Train a network on the collection's `train` split and choose its epoch on `val`.
 
@@ -66,21 +67,26 @@ def train(
         collection: labeled pictures with splits; several data sets come from `sources.join`, or are named in
             their table; they are validated each by itself, and the figure of the first that has `val` chooses.
         faces: their faces, from `prepare`.
-        out: folder of this run; it must not hold another one unless `resume` is set.
+        out: folder of this run; it must not hold another one unless `resume` or `replace` is set.
         weights: ImageNet `state_dict` to start from; None starts from random numbers, or when resuming
             from what the run started from.
         teachers: folders of finished runs to learn from beside the labels; several answer as their mean.
         windows: the pixels around the faces, where they were kept; without them pictures are decoded.
         resume: go on from last.ckpt if there is one; recipe, data and detector must be those of the start.
+        replace: go on likewise, but remove a run in `out` that started from something else, and begin; `weights` must
+            be named again.
 
     Raises:
-        FileExistsError: `out` holds a run and `resume` is not set.
+        FileExistsError: `out` holds a run, and neither `resume` nor `replace` is set.
         ResumeError: the run in `out` started from something else.
         DataError: no sample is left to train on or to validate on, or a checkpoint cannot be read.
     """
+    resume = resume or replace
     refuse_finished(out, resume=resume)
     taught = Teachers(teachers, recipe) if teachers else None
     start = describe_start(recipe, collection, faces, weights, taught.sha256 if taught else ())
+    if replace:
+        discard_other(out, start)
     start = with_weights_of_run(out, start, resume=resume)
     lightning.seed_everything(recipe.seed, verbose=False)
     torch.set_num_threads(recipe.threads)

@@ -19,7 +19,7 @@ import agepred_edge  # noqa: E402
 from agepred_cli.app import app  # noqa: E402
 
 COMMANDS = (
-    "predict", "data", "train", "export", "quantize", "eval", "release", "label-faces", "train-detector",
+    "predict", "data", "train", "export", "quantize", "eval", "key-figures", "release", "label-faces", "train-detector",
     "train-refiner", "export-detector", "eval-detector", "release-detector", "explain",
 )  # fmt: skip
 
@@ -307,7 +307,8 @@ def test_missing_extra_is_named(missing):
 
 
 def test_missing_training_tools_are_named():
-    for command in (["data", "."], ["train", "first_light", "."], ["export", "."], ["release", "."]):
+    release = ["release", ".", "--evaluation", "test.json"]
+    for command in (["data", "."], ["train", "first_light", "."], ["export", "."], release):
         code = (
             "import sys; sys.modules['agepred_train'] = None; import agepred_cli; "
             f"sys.argv[1:] = {command!r}; agepred_cli.main()"

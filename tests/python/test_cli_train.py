@@ -71,6 +71,13 @@ def test_train_leaves_a_run_and_guards_it(folder, workplace):
     assert other.exit_code == 2
     assert "recipe.learning_rate = 0.001, now it is 0.5" in other.stderr
     assert json.loads((workplace / "build/runs/smoke/record.json").read_text()) == record
+    replaced = run(*shorter, "--set", "learning_rate=0.5", "--replace")
+    assert replaced.exit_code == 0, replaced.output
+    record = json.loads((workplace / "build/runs/smoke/record.json").read_text())
+    assert record["recipe"]["learning_rate"] == 0.5
+    assert run(*shorter, "--set", "learning_rate=0.5", "--replace").exit_code == 0
+    assert json.loads((workplace / "build/runs/smoke/record.json").read_text()) == record
+    assert len((workplace / "build/runs/smoke/metrics.jsonl").read_text().splitlines()) == 1
 
 
 def test_refuses_what_it_does_not_know(folder, workplace):
@@ -145,11 +152,12 @@ def test_export_and_quantize_refuse_what_is_not_there(folder, workplace):
 
 @pytest.fixture
 def finished(folder, workplace):
-    """A run with its two model files and their evaluations on `test`, in the current folder."""
+    """A run with its two model files and their evaluation on `test`, in the current folder."""
     assert run("train", "smoke", folder, "--set", "epochs=1", "--out", "run").exit_code == 0
     assert run("export", "run").exit_code == 0
     assert run("quantize", "run/fp32.onnx", folder, "--crops", "32").exit_code == 0
-    result = run("eval", "run/fp32.onnx", "run/int8.onnx", "--data", folder, "--split", "test")
+    models = ("run/int8.onnx", "run/fp32.onnx")
+    result = run("eval", *models, "--data", folder, "--split", "test", "--json", "test.json")
     assert result.exit_code == 0, result.output
     assert "mean absolute error" in result.stdout
     assert "could not be read" not in result.stdout
@@ -157,19 +165,21 @@ def finished(folder, workplace):
 
 
 def test_release_holds_what_was_made_and_measured(finished):
-    result = run("release", "run", "--name", "small", "--command", "agepred train smoke UTKFace")
+    command = "agepred train smoke UTKFace"
+    result = run("release", "run", "--evaluation", "test.json", "--name", "small", "--command", command)
     assert result.exit_code == 0, result.output
     (released,) = (finished / "models").iterdir()
     assert released.name.startswith("small-")
     assert {path.name for path in released.iterdir()} == {"int8.onnx", "fp32.onnx", "card.md", "metrics.json"}
     metrics = json.loads((released / "metrics.json").read_text())
-    assert metrics["commands"] == ["agepred train smoke UTKFace"]
-    assert metrics["test"]["int8.onnx"]["n"] > 0
+    assert metrics["commands"] == [command]
+    assert metrics["evaluations"]["UTKFace-test"]["figures"]["int8"]["n"] > 0
+    assert metrics["evaluations"]["UTKFace-test"]["unseen"] == "same splits"
 
 
 def test_release_refuses_an_evaluation_of_another_model(finished, folder):
     assert run("export", "run", "--model-version", "7.7.7").exit_code == 0
-    result = run("release", "run")
+    result = run("release", "run", "--evaluation", "test.json")
     assert result.exit_code == 2
     assert "evaluate again" in result.stderr
     assert not (finished / "models").exists()
@@ -200,19 +210,10 @@ def test_eval_counts_a_picture_that_cannot_be_read(finished, folder, tmp_path):
         assert [row["file"] for row in csv.DictReader(file) if row["faces"] == "-1"] == [name]
 
 
-def test_release_needs_the_answers_of_one_set(finished):
-    (finished / "run/int8-faces-test.csv").write_text("")
-    result = run("release", "run")
-    assert result.exit_code == 2
-    assert "there is int8-UTKFace-test.csv, int8-faces-test.csv; evaluate again" in result.stderr
-    assert not (finished / "models").exists()
-
-
 def test_release_refuses_an_evaluation_of_another_split(finished, folder):
-    assert run("eval", "run/int8.onnx", "--data", folder, "--split", "val").exit_code == 0
-    for ending in ("csv", "npz", "json"):
-        (finished / f"run/int8-UTKFace-val.{ending}").replace(finished / f"run/int8-UTKFace-test.{ending}")
-    result = run("release", "run")
+    models = ("run/int8.onnx", "run/fp32.onnx")
+    assert run("eval", *models, "--data", folder, "--split", "val", "--json", "val.json").exit_code == 0
+    result = run("release", "run", "--evaluation", "val.json")
     assert result.exit_code == 2
     assert "is of the split val" in result.stderr
     assert not (finished / "models").exists()
