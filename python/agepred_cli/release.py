@@ -29,8 +29,8 @@ def release(  # noqa: PLR0917 - Typer reads the parameters by name
     files: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where int8.onnx and fp32.onnx lie [default: RUN].")
     ] = None,
-    table: Annotated[
-        Path | None,
+    tables: Annotated[
+        list[Path] | None,
         typer.Option("--data", metavar="TABLE", help="What `agepred data` wrote, where the run was trained on that."),
     ] = None,
     teachers: Annotated[
@@ -50,15 +50,16 @@ def release(  # noqa: PLR0917 - Typer reads the parameters by name
     """
     with training_tools():
         from agepred_train import release as releasing  # noqa: PLC0415
-    if table is not None and table.suffix != ".csv":
-        fail(f"--data {table}: name the table that `agepred data` wrote")
+    for table in tables or ():
+        if table.suffix != ".csv":
+            fail(f"--data {table}: name the table that `agepred data` wrote")
     folder = files or run
     parts = releasing.Parts(
         run=run,
         fp32=folder / releasing.FP32,
         int8=folder / releasing.INT8,
         evaluations=evaluations,
-        table=table,
+        tables=tables or (),
         teachers=teachers or (),
         commands=commands or (),
     )

@@ -40,7 +40,7 @@ class Parts:
     """File that `quantize` made of it, calibrated or not."""
     evaluations: Sequence[Path]
     """What `agepred eval INT8 FP32 --json` wrote, one a set; the card shows them in this order."""
-    table: Path | None = None
+    tables: Sequence[Path] = ()
     """What `agepred data` wrote for the training, where that did not read the sets as they are published."""
     teachers: Sequence[Path] = ()
     """Folders of the runs that the network learned from beside the labels, for their records."""
@@ -67,7 +67,7 @@ def release(parts: Parts, models: Path, *, name: str) -> Path:
         "version": version,
         "files": {file: _describe(path) for file, path in ((INT8, parts.int8), (FP32, parts.fp32))},
         "evaluations": _evaluations(parts, record),
-        "pictures": pictures_by_set(parts.table) if parts.table else None,
+        "pictures": pictures_by_set(parts.tables) if parts.tables else None,
         "commands": list(parts.commands),
         "record": record,
         "teachers": _teachers(parts, record),
@@ -113,8 +113,9 @@ def _checked_record(parts: Parts) -> dict[str, Any]:
     for model in (parts.fp32, parts.int8):
         if read_keys(read_model(model)).get("agepred.record") != digest:
             raise ReleaseError(f"{model} does not come from the run {parts.run}: export and quantize again")
-    if parts.table and not is_table_of(parts.table, record["data"]["sha256"]):
-        raise ReleaseError(f"{parts.table} is not the table that {parts.run} was trained on: name that one")
+    for table in parts.tables:
+        if not is_table_of(table, record["data"]["sha256"]):
+            raise ReleaseError(f"{table} is not a table that {parts.run} was trained on: name those")
     return record
 
 
@@ -145,7 +146,7 @@ def _evaluations(parts: Parts, record: Mapping[str, Any]) -> dict[str, dict[str,
         _check_whole(path, document["data"])
         result[name] = {
             "data": document["data"],
-            "unseen": how_unseen(document["data"], record["data"]["sha256"], parts.table),
+            "unseen": how_unseen(document["data"], record["data"]["sha256"], parts.tables),
             "agepred": document["agepred"],
             "bootstrap": document["bootstrap"],
             "median_train_age": document["median_train_age"],

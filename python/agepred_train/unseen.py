@@ -1,7 +1,7 @@
 """That a model was not trained on the pictures it is measured on: checked before a release states the figures."""
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +19,18 @@ class SeenError(ValueError):
     """An evaluation of pictures that the model was trained on, or that nothing proves not to be; says what to do."""
 
 
-def how_unseen(data: Mapping[str, Any], trained: Mapping[str, str], table: Path | None) -> str:
+def how_unseen(data: Mapping[str, Any], trained: Mapping[str, str], tables: Sequence[Path]) -> str:
     """Return how it is known that no picture of an evaluation was trained on or chosen by.
 
     Args:
         data: of the evaluation's JSON: `name`, `split` and the hashes of what was read, `sha256`.
         trained: hashes of what the training read, from its record.
-        table: what `agepred data` wrote for the training; needed where the evaluation reads an archive of the training
+        tables: what `agepred data` wrote for the training; needed where the evaluation reads an archive of the training
             by other splits than the training did.
 
     Raises:
         SeenError: a picture was seen, or that cannot be told.
-        FileNotFoundError: `table`, or the labels of an archive that it names, are not there.
+        FileNotFoundError: a table, or the labels of an archive that it names, are not there.
         DataError: one of them is malformed.
     """
     hashes: Mapping[str, str] = data["sha256"]
@@ -40,15 +40,16 @@ def how_unseen(data: Mapping[str, Any], trained: Mapping[str, str], table: Path 
         raise SeenError(f"{data['name']}: the model was trained on this set; evaluate on its split test")
     if set(hashes.values()) <= set(trained.values()):
         return SAME_SPLITS
-    if table is None:
+    if not tables:
         raise SeenError(
             f"{data['name']}: the model was trained on these pictures by another table; name it with --data, so that "
             "it can be told which ones"
         )
-    if not is_table_of(table, trained):
-        raise SeenError(f"{table} is not the table that the model was trained on; name that one")
-    seen = {_picture(row) for row in _rows(table) if row["split"] in ("train", "val")}
-    for archive in _archives(table, hashes):
+    for table in tables:
+        if not is_table_of(table, trained):
+            raise SeenError(f"{table} is not a table that the model was trained on; name those")
+    seen = {_picture(row) for table in tables for row in _rows(table) if row["split"] in ("train", "val")}
+    for archive in _archives(tables, hashes):
         if both := [name for name in _test_names(archive, hashes) if (archive.name, name) in seen]:
             raise SeenError(
                 f"{archive}: {len(both)} pictures of its split test were trained on, or chosen by, first {both[0]}; "
@@ -64,17 +65,19 @@ def is_table_of(table: Path, trained: Mapping[str, str]) -> bool:
         FileNotFoundError: the table, or an archive that it names, is not there.
         DataError: it is malformed.
     """
-    # By the reader's own hash, whatever that covers.
-    return is_manifest(table) and read_manifest(table).hashes[table.name] in trained.values()
+    if not is_manifest(table):
+        return False
+    # By the reader's own hash, whatever that covers; records of older trainings have the file's.
+    return bool({read_manifest(table).hashes[table.name], sha256_of_file(table)} & set(trained.values()))
 
 
-def pictures_by_set(table: Path) -> dict[str, dict[str, int]]:
-    """Return how many pictures of each set a table of `agepred data` gives to train, val and test, and drops.
+def pictures_by_set(tables: Sequence[Path]) -> dict[str, dict[str, int]]:
+    """Return how many pictures of each set tables of `agepred data` give to train, val and test, and drop.
 
     Sets are named by their archives, those in files of their own by their folders.
     """
     counts: dict[str, dict[str, int]] = {}
-    for row in _rows(table):
+    for row in (row for table in tables for row in _rows(table)):
         path = Path(row["path"])
         name = path.stem if row["member"] else path.parent.name
         dropped = row["split"] == "drop" or (row["dropped"] and row["split"] == "train")
@@ -93,12 +96,13 @@ def _picture(row: Mapping[str, str]) -> tuple[str, str]:
     return path.name, row["member"] or path.name
 
 
-def _archives(table: Path, hashes: Mapping[str, str]) -> list[Path]:
-    """Return the archives of a table that an evaluation read; a folder cannot be told from its copies by name."""
-    paths = {table.parent / row["path"] for row in _rows(table) if row["member"]}
+def _archives(tables: Sequence[Path], hashes: Mapping[str, str]) -> list[Path]:
+    """Return the archives of tables that an evaluation read; a folder cannot be told from its copies by name."""
+    paths = {table.parent / row["path"] for table in tables for row in _rows(table) if row["member"]}
     found = sorted(path for path in paths if path.name in hashes)
     if len(found) < len(pictures_of(hashes)):
-        raise SeenError(f"{', '.join(hashes)}: not archives of {table}; evaluate on its test split")
+        named = " and ".join(str(table) for table in tables)
+        raise SeenError(f"{', '.join(hashes)}: not archives of {named}; evaluate on the tables' test split")
     return found
 
 

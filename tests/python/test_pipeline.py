@@ -70,7 +70,6 @@ def workplace(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "detector": str(ROOT / parameters["detector"]),
         "recipes": str(ROOT / parameters["recipes"]),
         "train": {"recipe": "smoke", "options": {"set": ["width=1.0", "epochs=1"]}},
-        "calibrate": {"data": "data/utkface.tar"},
         "quantize": {"options": {"crops": 16}},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(parameters))

@@ -96,7 +96,7 @@ def test_parts_of_different_runs_are_refused(parts, tmp_path):
     table.write_text("name\n")
     for changes, words in (
         ({"run": other}, "does not come from"),
-        ({"table": table}, "not the table"),
+        ({"tables": [table]}, "not a table"),
         ({"teachers": [other]}, "did not teach"),
         ({"evaluations": []}, "no evaluations"),
         ({"evaluations": parts.evaluations[:1] * 2}, "second evaluation on utkface-test"),

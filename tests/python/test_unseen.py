@@ -54,28 +54,33 @@ def table_of(archive, dropped=""):
 
 def test_another_set_is_unseen(data):
     _, evaluated = data
-    assert (
-        how_unseen(evaluated | {"split": None}, {"utkface.tar": "a" * 64, "faces.csv": "b" * 64}, None) == "other set"
-    )
+    assert how_unseen(evaluated | {"split": None}, {"utkface.tar": "a" * 64, "faces.csv": "b" * 64}, []) == "other set"
 
 
 def test_test_split_of_the_same_labels_is_unseen_and_nothing_else(data):
     _, evaluated = data
     trained = {f"faces/{name}": digest for name, digest in evaluated["sha256"].items()}
-    assert how_unseen(evaluated, trained, None) == "same splits"
+    assert how_unseen(evaluated, trained, []) == "same splits"
     for split in (None, "val"):
         with pytest.raises(SeenError, match="was trained on this set"):
-            how_unseen(evaluated | {"split": split}, trained, None)
+            how_unseen(evaluated | {"split": split}, trained, [])
 
 
 def test_pictures_are_looked_up_in_the_table_of_the_training(data):
     archive, evaluated = data
     table, trained = table_of(archive)
     with pytest.raises(SeenError, match="name it with --data"):
-        how_unseen(evaluated, trained, None)
-    assert how_unseen(evaluated, trained, table) == "by name"
-    with pytest.raises(SeenError, match="not the table"):
-        how_unseen(evaluated, trained | {"table.csv": "0" * 64}, table)
+        how_unseen(evaluated, trained, [])
+    assert how_unseen(evaluated, trained, [table]) == "by name"
+    with pytest.raises(SeenError, match="not a table"):
+        how_unseen(evaluated, trained | {"table.csv": "0" * 64}, [table])
+
+
+def test_a_table_is_known_by_its_bytes_as_well(data):
+    archive, evaluated = data
+    table, trained = table_of(archive)
+    older = trained | {table.name: sha256_of_file(table)}
+    assert how_unseen(evaluated, older, [table]) == "by name"
 
 
 def test_a_test_picture_that_the_table_trains_on_is_refused(data):
@@ -84,7 +89,7 @@ def test_a_test_picture_that_the_table_trains_on_is_refused(data):
     write_labels(archive.parent, SPLITS | {"d.jpg": "test"})
     evaluated = {"name": "faces", "split": "test", "sha256": hashes(archive.parent)}
     with pytest.raises(SeenError, match=r"1 pictures of its split test were trained on, or chosen by, first d\.jpg"):
-        how_unseen(evaluated, trained, table)
+        how_unseen(evaluated, trained, [table])
 
 
 def test_labels_that_have_changed_since_are_refused(data):
@@ -92,10 +97,10 @@ def test_labels_that_have_changed_since_are_refused(data):
     table, trained = table_of(archive)
     write_labels(archive.parent, SPLITS | {"d.jpg": "drop"})
     with pytest.raises(SeenError, match="evaluate again"):
-        how_unseen(evaluated, trained, table)
+        how_unseen(evaluated, trained, [table])
 
 
 def test_pictures_are_counted_by_set_and_split(data):
     archive, _ = data
     table, _ = table_of(archive, dropped="no_face")
-    assert pictures_by_set(table) == {"faces": {"train": 1, "val": 1, "test": 1, "drop": 1}}
+    assert pictures_by_set([table]) == {"faces": {"train": 1, "val": 1, "test": 1, "drop": 1}}
