@@ -242,10 +242,12 @@ def first_light() -> Recipe:
 
 
 def agepred_mobilenet_v2() -> Recipe:
-    """Return the recipe of our next model: several data sets, more epochs, and what cameras and messengers do."""
+    """Return the recipe of the released model: several data sets, growing crops, and what cameras and messengers do."""
     return Recipe(
         name="agepred_mobilenet_v2",
-        epochs=40,
+        start_side=80,
+        growth_epochs=11,
+        epochs=20,
         blur_share=0.1,
         sharpen_share=0.1,
         rescale_share=0.15,
