@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from agepred_cli import (
+    ablate,
     calibrate,
     data,
     eval_detector,
@@ -61,6 +62,7 @@ app.command(epilog=quantize.EXAMPLES)(quantize.quantize)
 app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=explain.EXAMPLES)(explain.explain)
+app.command(epilog=ablate.EXAMPLES)(ablate.ablate)
 app.command("key-figures", epilog=key_figures.EXAMPLES)(key_figures.key_figures)
 app.command("label-faces", epilog=label_faces.EXAMPLES)(label_faces.label_faces)
 app.command("train-detector", epilog=train_detector.DETECTOR_EXAMPLES)(train_detector.train_detector)

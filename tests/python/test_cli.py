@@ -20,7 +20,7 @@ from agepred_cli.app import app  # noqa: E402
 
 COMMANDS = (
     "predict", "data", "train", "export", "quantize", "eval", "key-figures", "release", "label-faces", "train-detector",
-    "train-refiner", "export-detector", "eval-detector", "release-detector", "explain",
+    "train-refiner", "export-detector", "eval-detector", "release-detector", "explain", "ablate",
 )  # fmt: skip
 
 
