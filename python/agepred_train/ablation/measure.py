@@ -80,7 +80,9 @@ def ages_of(step: Step, answers: Mapping[str, Answers], folder: Path) -> NDArray
     views = slice(None) if step.flip else slice(1)
     logits = np.concatenate([answers[name].outputs[views] for name in step.runs])
     probabilities = torch.softmax(torch.from_numpy(logits).double(), dim=2).mean(dim=0).numpy()
-    return median(probabilities) if step.estimator == "median" else probabilities @ np.arange(probabilities.shape[1])
+    if step.estimator == "median":
+        return median(probabilities)
+    return np.asarray(probabilities @ np.arange(probabilities.shape[1]))
 
 
 def median(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -89,7 +91,7 @@ def median(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     place = (below < 0.5).sum(axis=1)
     row = np.arange(len(probabilities))
     inside = probabilities[row, place]
-    return place + (0.5 - (below[row, place] - inside)) / inside - 0.5
+    return np.asarray(place + (0.5 - (below[row, place] - inside)) / inside - 0.5)
 
 
 def errors_of(ages: NDArray[np.float64], samples: Sequence[Sample]) -> NDArray[np.float64]:

@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from agepred_train.ablation.measure import Answers, ages_of, ask, compare, errors_of
 from agepred_train.ablation.plan import BASELINE, Plan, Step
 from agepred_train.data import Collection, Sample
@@ -58,7 +61,7 @@ def carry_out(
         raise ValueError(f"{out / BASELINE}: the baseline is not trained, so there is nothing to compare with")
     measured = {name: _validation(name, sets) for name in plan.sources}
     answers: dict[tuple[str, str], Answers] = {}
-    baseline = {}
+    baseline: dict[str, NDArray[np.float64]] = {}
     rows = []
     for step in plan.steps:
         if not set(step.runs) <= finished:
