@@ -66,7 +66,12 @@ def sets_of(hashes: Mapping[str, str]) -> dict[str, KnownSet]:
 
 def pictures_of(hashes: Mapping[str, str]) -> dict[str, str]:
     """Return the hashes of the archives and folders among those of everything that was read."""
-    return {_name(file): digest for file, digest in hashes.items() if not file.endswith(".csv")}
+    return {_name(file): digest for file, digest in hashes.items() if not _is_table(file)}
+
+
+def digests_of(hashes: Mapping[str, str]) -> set[str]:
+    """Return the hashes of the archives and folders alone; archives of one name are told apart."""
+    return {digest for file, digest in hashes.items() if not _is_table(file)}
 
 
 def title_of(data: Mapping[str, Any]) -> str:
@@ -75,6 +80,11 @@ def title_of(data: Mapping[str, Any]) -> str:
     # A table of several sets has a name of its own.
     title = known[0] if len(known) == 1 and known[0] else data["name"]
     return f"{title}, split {data['split']}" if data["split"] else title
+
+
+def _is_table(file: str) -> bool:
+    """Return whether a hash is of labels, or of splits that were dealt, not of pictures."""
+    return file.endswith((".csv", "dealt splits"))
 
 
 def _name(file: str) -> str:

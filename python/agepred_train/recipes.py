@@ -135,6 +135,11 @@ class Recipe:
             weights_by_source(self.source_weights)
         except (ValueError, AttributeError, TypeError) as error:
             raise ValueError(f"recipe {self.name}: source_weights is {self.source_weights!r}: {error}") from error
+        if bool(self.start_side) != bool(self.growth_epochs) or self.growth_epochs >= self.epochs:
+            raise ValueError(
+                f"recipe {self.name}: growth_epochs is {self.growth_epochs} and start_side {self.start_side} in "
+                f"{self.epochs} epochs: set both or neither, and leave an epoch for crops of the whole size"
+            )
         if self.start_side and not 32 <= self.start_side <= self.crop_side:
             raise ValueError(
                 f"recipe {self.name}: start_side is {self.start_side}, it must lie within 32 to crop_side, "

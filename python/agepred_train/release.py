@@ -113,6 +113,9 @@ def _checked_record(parts: Parts) -> dict[str, Any]:
     for model in (parts.fp32, parts.int8):
         if read_keys(read_model(model)).get("agepred.record") != digest:
             raise ReleaseError(f"{model} does not come from the run {parts.run}: export and quantize again")
+    versions = {read_keys(read_model(model)).get("agepred.version") for model in (parts.fp32, parts.int8)}
+    if len(versions) > 1:
+        raise ReleaseError(f"{parts.fp32} and {parts.int8} are of different versions: export and quantize again")
     for table in parts.tables:
         if not is_table_of(table, record["data"]["sha256"]):
             raise ReleaseError(f"{table} is not a table that {parts.run} was trained on: name those")

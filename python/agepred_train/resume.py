@@ -1,6 +1,7 @@
 """What a training run starts from, kept in its folder so that a resumed run cannot become another one unseen."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -68,10 +69,10 @@ def begin(out: Path, start: Mapping[str, Any], *, resume: bool) -> Path | None:
     return last if last.exists() else None
 
 
-def discard_other(out: Path, start: Mapping[str, Any]) -> bool:
-    """Remove the run in a folder where it did not start from `start`; return whether it did.
+def holds_other(out: Path, start: Mapping[str, Any]) -> bool:
+    """Return whether a folder holds a run that did not start from `start`.
 
-    Only what says what it started from is removed: that is a run, whatever else a wrong name may mean is not.
+    Only what says what it started from is a run: whatever else a wrong name may mean is not.
 
     Raises:
         ResumeError: what the run started from cannot be read.
@@ -82,9 +83,15 @@ def discard_other(out: Path, start: Mapping[str, Any]) -> bool:
     try:
         refuse_difference(out, begun, start)
     except ResumeError:
-        shutil.rmtree(out)
         return True
     return False
+
+
+def discard(out: Path) -> None:
+    """Remove a run; a stop on the way leaves no half of it under its name."""
+    old = out.with_name(f".{out.name}.{os.getpid()}.old")
+    out.rename(old)
+    shutil.rmtree(old)
 
 
 def refuse_finished(out: Path, *, resume: bool) -> None:

@@ -145,7 +145,12 @@ class AgeTask(lightning.LightningModule):
 
 
 def shrunk(crops: Tensor, side: int) -> Tensor:
-    """Return crops uint8 [N, 3, S, S] at a smaller side, antialiased: small ones teach nearly as much, much sooner."""
+    """Return crops [N, 3, S, S] at a smaller side, antialiased: small ones teach nearly as much, much sooner.
+
+    Bytes stay bytes on the processor and become floats from 0 to 255 elsewhere.
+    """
     if crops.shape[-1] == side:
         return crops
-    return functional.interpolate(crops, (side, side), mode="bilinear", antialias=True)
+    # PyTorch's kernel for bytes is the processor's alone; the network takes floats as well.
+    pixels = crops if crops.device.type == "cpu" else crops.float()
+    return functional.interpolate(pixels, (side, side), mode="bilinear", antialias=True)

@@ -21,7 +21,7 @@ from agepred_train.network import load_start_weights
 from agepred_train.prepare import Faces, clean
 from agepred_train.processes import RandomState, SameWeights
 from agepred_train.recipes import Recipe
-from agepred_train.resume import begin, describe_start, discard_other, refuse_finished, with_weights_of_run
+from agepred_train.resume import begin, describe_start, discard, holds_other, refuse_finished, with_weights_of_run
 from agepred_train.sampling import EpochSampler, ShareSampler, balancing_weights
 from agepred_train.sources import of_source, sources_of, weights_by_source
 from agepred_train.storage import write_json
@@ -84,10 +84,11 @@ def train(
     resume = resume or replace
     refuse_finished(out, resume=resume)
     taught = Teachers(teachers, recipe) if teachers else None
-    start = describe_start(recipe, collection, faces, weights, taught.sha256 if taught else ())
-    if replace:
-        discard_other(out, start)
-    start = with_weights_of_run(out, start, resume=resume)
+    anew = describe_start(recipe, collection, faces, weights, taught.sha256 if taught else ())
+    start = with_weights_of_run(out, anew, resume=resume)
+    replaced = replace and holds_other(out, start)
+    if replaced:
+        start = anew
     lightning.seed_everything(recipe.seed, verbose=False)
     torch.set_num_threads(recipe.threads)
     inputs = _Inputs.of(recipe, collection, faces, windows, teacher_side=taught.side if taught else 0)
@@ -97,6 +98,8 @@ def train(
     if weights is not None:
         load_start_weights(task.network, weights)
     task.to(memory_format=torch.channels_last)
+    if replaced:  # not before all that the new run needs is known to be there
+        discard(out)
     last = begin(out, start, resume=resume)
     write_json(out / "cleaning.json", inputs.cleaning)
     fit(

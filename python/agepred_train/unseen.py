@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from agepred_train.curation.manifest import is_manifest, read_manifest
-from agepred_train.known_sets import pictures_of
+from agepred_train.known_sets import digests_of, pictures_of
 from agepred_train.storage import sha256_of_file
 from agepred_train.table import read_table
 
@@ -34,7 +34,7 @@ def how_unseen(data: Mapping[str, Any], trained: Mapping[str, str], tables: Sequ
         DataError: one of them is malformed.
     """
     hashes: Mapping[str, str] = data["sha256"]
-    if not set(pictures_of(hashes).values()) & set(pictures_of(trained).values()):
+    if not digests_of(hashes) & digests_of(trained):
         return OTHER_SET
     if data["split"] != "test":
         raise SeenError(f"{data['name']}: the model was trained on this set; evaluate on its split test")
@@ -112,4 +112,5 @@ def _test_names(archive: Path, hashes: Mapping[str, str]) -> list[str]:
     if sha256_of_file(labels) != hashes.get(labels.name):
         raise SeenError(f"{labels}: not the labels that the evaluation read; evaluate again")
     rows = read_table(labels, ("file", "split"), lambda row: row["file"])
-    return [row["file"] for row in rows.values() if row["split"] == "test"]
+    # As the readers of sets do: spaces and ./ are no part of a name.
+    return [row["file"].strip().removeprefix("./") for row in rows.values() if row["split"].strip() == "test"]

@@ -45,10 +45,11 @@ struct Quantized {
     std::vector<float> scales = {0.5F, 0.25F};
     std::uint64_t axis = 0;
     Bytes zeros = {0, 0};
+    std::string zero = "zeros"; // name of the dequantizer's zero points
 
     [[nodiscard]] Bytes bytes() const {
         const Bytes nodes =
-            tiny::node("DequantizeLinear", {"steps", "scales", "zeros"}, "weights", {tiny::integer("axis", axis)}) +
+            tiny::node("DequantizeLinear", {"steps", "scales", zero}, "weights", {tiny::integer("axis", axis)}) +
             tiny::node("Gemm", {"flat", "weights", "bias"}, "logits", {tiny::integer("transB", 1)});
         // 0xFF is -1.
         return tiny::model(nodes + int8_tensor("steps", {2, 3}, {1, 2, 0xFF, 4, 0, 0x80}) +
@@ -95,6 +96,10 @@ void test_refused() {
     CHECK(refused(model.bytes(), "not finite"));
 
     CHECK(refused(Quantized{.zeros = {0, 3}}.bytes(), "zero points of 0"));
+    // Zero points that no constant of the graph holds may be anything.
+    CHECK(refused(Quantized{.zero = "made_by_a_node"}.bytes(), "zero points of 0"));
+    CHECK(refused(gemm(factor("alpha", 1), {0, 3}, 0), "no constant"));
+    CHECK(read_linear_layer(Quantized{.zero = ""}.bytes(), "logits").outputs == 2);
     CHECK(refused(Quantized{.axis = 1}.bytes(), "one a row"));
     CHECK(refused(Quantized{.scales = {1.0F, 2.0F, 3.0F}}.bytes(), "one a row"));
     // Cut off anywhere, the file is refused, or whole but for keys that follow the graph; never read beyond its end.

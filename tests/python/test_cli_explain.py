@@ -89,18 +89,26 @@ def test_set_gets_a_report(model, people, tmp_path):
                  "--report", tmp_path / "report", "--json")  # fmt: skip
     assert result.exit_code == 0, result.output
     document = json.loads((tmp_path / "report" / "explain.json").read_text())
+    assert json.loads(result.stdout) == document
     assert document["data"]["pictures"] == 3
     assert document["data"]["no_face"] == 1
     assert {decade: one["n"] for decade, one in document["decades"].items()} == {"40-49": 1, "70-79": 1}
     assert (tmp_path / "report" / "explain.html").is_file()
 
 
-def test_packaged_model_without_the_output_is_refused(hopper_path, people):
+def test_packaged_model_can_explain(hopper_path):
+    result = run(hopper_path, "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert len(json.loads(result.stdout)["pictures"][0]["faces"]) == 1
+
+
+def test_model_without_the_output_is_refused(trained, hopper_path, people):
     labels = people.parent / "people.csv"
+    plain = export(trained, trained / "plain.onnx", version="0.1.0", features=False)
     for arguments in ([hopper_path], ["--data", people, "--labels", labels]):
-        result = run(*arguments)
+        result = run(*arguments, "--model", plain)
         assert result.exit_code == 2
-        assert "int8.onnx: the model has no output `features`" in result.stderr
+        assert "plain.onnx: the model has no output `features`" in result.stderr
         assert "agepred export" in result.stderr
 
 

@@ -76,6 +76,9 @@ def test_train_leaves_a_run_and_guards_it(folder, workplace):
     record = json.loads((workplace / "build/runs/smoke/record.json").read_text())
     assert record["recipe"]["learning_rate"] == 0.5
     assert run(*shorter, "--set", "learning_rate=0.5", "--replace").exit_code == 0
+    # What cannot begin replaces nothing.
+    for impossible in (["--set", "source_weights=nobody=1"], ["--weights", folder / "nothing.pth"]):
+        assert run(*shorter, *impossible, "--replace").exit_code == 2
     assert json.loads((workplace / "build/runs/smoke/record.json").read_text()) == record
     assert len((workplace / "build/runs/smoke/metrics.jsonl").read_text().splitlines()) == 1
 

@@ -35,9 +35,10 @@ struct Tensor {
     std::string_view name;
     std::vector<std::uint64_t> dims;
     std::uint64_t type = 0;
-    Bytes raw;    // raw_data, or
-    Bytes floats; // float_data, packed, or
-    Bytes ints;   // int32_data, packed
+    Bytes raw;                // raw_data, or
+    Bytes floats;             // float_data, packed, or
+    Bytes ints;               // int32_data, packed
+    bool single_ints = false; // int32_data, number by number: none of ours is
 };
 
 constexpr std::uint64_t type_float = 1;
@@ -76,6 +77,8 @@ Tensor read_tensor(Bytes message) {
             tensor.floats = field.bytes;
         } else if (field.is(5, wire::bytes)) {
             tensor.ints = field.bytes;
+        } else if (field.is(5, wire::varint)) { // not packed
+            tensor.single_ints = true;
         } else if (field.is(8, wire::bytes)) {
             tensor.name = as_text(field.bytes);
         } else if (field.is(9, wire::bytes)) {
@@ -170,8 +173,10 @@ void dequantize(const Graph &graph, const Node &dequantizer, const Tensor &weigh
     const bool single = scale != nullptr && (scale->dims.empty() || (scale->dims.size() == 1 && scale->dims[0] == 1));
     const bool scaled = single || (by_row && attribute(dequantizer, "axis", 1) == 0);
     const auto counts = [](std::uint8_t byte) { return byte != 0; };
-    const bool shifted =
-        zero != nullptr && (std::ranges::any_of(zero->raw, counts) || std::ranges::any_of(zero->ints, counts));
+    const bool named = dequantizer.inputs.size() > 2 && !dequantizer.inputs[2].empty();
+    const bool shifted = zero != nullptr ? zero->single_ints || std::ranges::any_of(zero->raw, counts) ||
+                                               std::ranges::any_of(zero->ints, counts)
+                                         : named; // made by a node: it may be anything
     if (!scaled || shifted || weights.raw.size() != layer.outputs * layer.inputs) {
         refuse("the weights of its linear layer are not int8 with one scale, or one a row, and zero points of 0");
     }
@@ -197,7 +202,8 @@ LinearLayer read_linear_layer(std::span<const std::uint8_t> model, const std::st
     if (dequantizer != nullptr && dequantizer->kind == "DequantizeLinear" && !dequantizer->inputs.empty()) {
         weights = graph.constant(dequantizer->inputs[0]);
     }
-    if (weights == nullptr || weights->dims.size() != 2 || weights->dims[0] > max_side || weights->dims[1] > max_side ||
+    const auto fits = [](std::uint64_t side) { return side > 0 && side <= max_side; };
+    if (weights == nullptr || weights->dims.size() != 2 || !std::ranges::all_of(weights->dims, fits) ||
         weights->type != (dequantizer != nullptr ? type_int8 : type_float)) {
         refuse("the weights of its linear layer are no constant of float32, or of int8 and dequantized");
     }

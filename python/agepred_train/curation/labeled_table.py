@@ -61,6 +61,7 @@ def read_labeled_table(
     rows = read_table(table, tuple(names), lambda row: row[file])
     samples: list[Sample] = []
     skipped: list[str] = []
+    taken: set[tuple[Path, int]] = set()
     wrong = ""
     for line, row in rows.items():
         stored = find(row[file].strip())
@@ -69,7 +70,10 @@ def read_labeled_table(
             wrong = wrong or f"{table}, line {line}: row of {row[file]}: the picture is not there"
             continue
         try:
+            if (stored.path, stored.offset) in taken:
+                raise ValueError("the picture has a row already")
             samples.append(reader.sample(row, stored))
+            taken.add((stored.path, stored.offset))
         except ValueError as error:
             skipped.append(f"{row[file]}: {error} (line {line})")
             wrong = wrong or f"{table}, line {line}: row of {row[file]}: {error}"
