@@ -10,13 +10,13 @@ from rich.table import Table
 
 import agepred_edge
 from agepred_cli.failure import fail, reported, training_tools
-from agepred_cli.labeled_sets import open_labeled
+from agepred_cli.labeled_sets import open_measured
 from agepred_cli.options import (
     FaceModel,
     JsonFile,
     Labels,
     Layout,
-    MeasuredPart,
+    MaybeMeasuredPart,
     MeasuredSets,
     PointsModel,
     Ranges,
@@ -25,7 +25,6 @@ from agepred_cli.options import (
 
 if TYPE_CHECKING:
     from agepred_train.evaluation.document import Evaluation, Request
-    from agepred_train.evaluation.labels import LabeledSet
 
 EXAMPLES = """\b
 Examples:
@@ -63,12 +62,7 @@ def evaluate(  # noqa: PLR0917 - Typer reads the parameters by name
     labels: Labels = None,
     layout: Layout = None,
     ranges: Ranges = None,
-    split: Annotated[
-        MeasuredPart | None,
-        typer.Option(
-            help="Which pictures [default: val; all where a set names no splits]. Choose by val; test is for the end."
-        ),
-    ] = None,
+    split: MaybeMeasuredPart = None,
     predictions: Annotated[
         list[str] | None, typer.Option(metavar="NAME=CSV", help="Other people's answers, one more column.")
     ] = None,
@@ -110,8 +104,7 @@ def evaluate(  # noqa: PLR0917 - Typer reads the parameters by name
         columns, folders = _columns(models or [], out)
         others = _others(predictions or [])
         finder = agepred_edge.FaceDetector(face_model, points_model=points_model)
-        labeled = open_labeled(data, labels, layout, ranges, whole=split in (None, "all"))
-        split = split or _usual_part(labeled, len(data))
+        labeled, split = open_measured(data, labels, layout, ranges, split)
         request = Request(
             question=Question(
                 labeled=labeled,
@@ -127,19 +120,6 @@ def evaluate(  # noqa: PLR0917 - Typer reads the parameters by name
         )
         check_file("--json", json_file, (*data, *([labels] if labels else []), *request.files()))
         _show(measure(request, finder), request, report, json_file)
-
-
-def _usual_part(labeled: "LabeledSet", sets: int) -> MeasuredPart:
-    """What is measured where no split is named."""
-    if not labeled.silent:
-        return "val"
-    names = ", ".join(labeled.silent)
-    if len(labeled.silent) < sets:
-        fail(f"{names}: names no splits, and other sets do; say which pictures count, such as --split test")
-    typer.echo(
-        f"{names}: no splits, all pictures count; of what a model was trained on, --split test counts those it was not"
-    )
-    return "all"
 
 
 def _show(evaluation: "Evaluation", request: "Request", report: Path | None, json_file: Path | None) -> None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -17,11 +17,25 @@ from agepred_cli import annotated
 from agepred_cli.draw import label_of
 from agepred_cli.failure import complain, fail, reported, training_tools
 from agepred_cli.heat import CropFrame, ExplainedFace, draw_heat
+from agepred_cli.labeled_sets import open_measured
+from agepred_cli.options import (
+    FaceModel,
+    Labels,
+    Layout,
+    MaybeMeasuredPart,
+    MaybeMeasuredSets,
+    MeasuredPart,
+    PointsModel,
+    Ranges,
+)
 from agepred_edge import AgeEstimator, AgepredError, FaceDetector, ModelError
+
+if TYPE_CHECKING:
+    from agepred_train.evaluation.labels import LabeledSet
 
 EXAMPLES = """\b
 Examples:
-  agepred explain photo.jpg --model build/int8.onnx --save maps
+  agepred explain photo.jpg --save maps
   agepred explain photo.jpg --model build/int8.onnx --json | jq '.pictures[0].faces[0].map'
   agepred explain photo.jpg --run build/runs/first_light --save maps
   agepred explain --model build/int8.onnx --data ../shared/data/utkface.tar --split test --report build/explain
@@ -34,12 +48,11 @@ training run, of every backbone and head, and needs the training tools, as --dat
 
 \b
 With --data: the mean map of each decade of labeled age, and the check that the maps mean something: crops are blurred
-place by place in the map's order, a random and the reverse one, and the age is followed (docs/explain.md). Labels are
-those of `agepred eval`.
+place by place in the map's order, a random and the reverse one, and the age is followed (docs/explain.md). Sets, labels
+and splits are read as by `agepred eval`.
 """
 
 Pixels = NDArray[np.uint8]
-Split = Literal["train", "val", "test"]
 Explain = Callable[[Pixels], list[ExplainedFace]]
 
 
@@ -55,25 +68,17 @@ def explain(  # noqa: PLR0917 - Typer reads the parameters by name
         Path | None, typer.Option(metavar="DIR", help="Lay the maps over copies of the pictures there.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document, and only that.")] = False,
-    data: Annotated[
-        Path | None, typer.Option(metavar="ARCHIVE|FOLDER", help="Labeled pictures: an uncompressed tar, or a folder.")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Ages of the pictures [default: DATA's name with .csv].")
-    ] = None,
-    split: Annotated[
-        Split | None, typer.Option(help="With --data: which pictures count; test is for the end [default: val].")
-    ] = None,
+    data: MaybeMeasuredSets = None,
+    labels: Labels = None,
+    layout: Layout = None,
+    ranges: Ranges = None,
+    split: MaybeMeasuredPart = None,
     limit: Annotated[int | None, typer.Option(min=1, help="With --data: pictures at most, spread evenly.")] = None,
     report: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --data: write DIR/explain.html and DIR/explain.json.")
     ] = None,
-    face_model: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Face detector (or: AGEPRED_FACE_MODEL).")
-    ] = None,
-    points_model: Annotated[
-        str | None, typer.Option(metavar="FILE", help='Refiner of the five points; "none" leaves the detector\'s.')
-    ] = None,
+    face_model: FaceModel = None,
+    points_model: PointsModel = None,
 ) -> None:
     """Show where in a face an age comes from.
 
@@ -82,9 +87,10 @@ def explain(  # noqa: PLR0917 - Typer reads the parameters by name
     """
     if model is not None and run is not None:
         fail("--model and --run name two networks; choose one")
-    if bool(photos) == (data is not None):
+    if bool(photos) == bool(data):
         fail("name photographs, or a labeled set with --data: one of the two")
-    alien = {"--labels": labels, "--split": split, "--limit": limit, "--report": report} if photos else {"--save": save}
+    of_sets = {"--labels": labels, "--layout": layout, "--ranges": ranges, "--split": split, "--limit": limit}
+    alien = of_sets | {"--report": report} if photos else {"--save": save}
     for option, value in alien.items():
         if value is not None:
             fail(f"{option} says nothing to {'photographs; it belongs to --data' if photos else '--data'}")
@@ -93,8 +99,9 @@ def explain(  # noqa: PLR0917 - Typer reads the parameters by name
     with reported(ValueError):
         if save is not None:
             annotated.make_folder(save)
-        if data is not None:
-            _explain_set(model, run, (face_model, points_model), (data, labels, split, limit), report, as_json)
+        if data:
+            labeled, part = open_measured(data, labels, layout, ranges, split)
+            _explain_set(model, run, (face_model, points_model), (labeled, part, limit), report, as_json)
             return
         choose = _of_model(model, face_model, points_model) if run is None else _of_run(run, face_model, points_model)
     _explain_photos(photos or [], *choose, save, as_json)
@@ -208,23 +215,20 @@ def _explain_set(  # noqa: PLR0917 - what one run of the command knows
     model: str | None,
     run: Path | None,
     detection: tuple[Path | None, str | None],
-    chosen: tuple[Path, Path | None, Split | None, int | None],
+    chosen: tuple["LabeledSet", MeasuredPart, int | None],
     report: Path | None,
     as_json: bool,
 ) -> None:
     with training_tools():
-        from agepred_train.evaluation.labels import read_labeled  # noqa: PLC0415
         from agepred_train.explain.explainers import FileExplainer, RunExplainer  # noqa: PLC0415
         from agepred_train.explain.report import summary, write_report  # noqa: PLC0415
         from agepred_train.explain.survey import survey  # noqa: PLC0415
 
-    data, labels, split, limit = chosen
+    if report is not None:
+        report.mkdir(parents=True, exist_ok=True)  # before the work whose result it shall hold
     explainer = RunExplainer(run) if run is not None else FileExplainer(agepred_edge.find_age_model(model))
     finder = FaceDetector(detection[0], points_model=detection[1])
-    labeled = read_labeled(data, labels)
-    if split is not None and not labeled.has_splits:
-        fail(f"--split does nothing with {data}, whose labels have no column split: all of its pictures count")
-    found = survey(explainer, finder, labeled, split or "val", limit)
+    found = survey(explainer, finder, *chosen)
     document = found.to_dict()
     written = write_report(report, found, document) if report is not None else []
     if as_json:

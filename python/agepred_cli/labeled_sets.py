@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 import agepred_edge
-from agepred_cli.failure import fail, reported, training_tools
+from agepred_cli.failure import complain, fail, reported, training_tools
+from agepred_cli.options import MeasuredPart
 
 if TYPE_CHECKING:
     from agepred_train.data import Collection
@@ -60,8 +59,31 @@ def open_labeled(
             caches=None if whole else CACHES,
         )
     for name in labeled.silent if labeled.has_splits else ():
-        typer.echo(f"{name} names no splits: they are dealt 70/15/15, as `agepred train` does; --split all counts all")
+        complain(f"{name} names no splits: they are dealt 70/15/15, as `agepred train` does; --split all counts all")
     return labeled
+
+
+def open_measured(
+    sources: list[Path],
+    labels: Path | None,
+    layout: str | None,
+    ranges: list[str] | None,
+    split: MeasuredPart | None,
+) -> tuple["LabeledSet", MeasuredPart]:
+    """Reads sets to measure on, and chooses what counts where no split is named; ends the command where it cannot.
+
+    These are `val`, but all where no set names splits: most of such sets are new to the model.
+    """
+    labeled = open_labeled(sources, labels, layout, ranges, whole=split in {None, "all"})
+    if split is not None:
+        return labeled, split
+    if not labeled.silent:
+        return labeled, "val"
+    names = ", ".join(labeled.silent)
+    if len(labeled.silent) < len(sources):
+        fail(f"{names}: names no splits, and other sets do; say which pictures count, such as --split test")
+    complain(f"{names}: no splits, so all pictures count; name --split test if a model was trained on it")
+    return labeled, "all"
 
 
 def faces_cache(name: str, named: Path | None) -> Path:

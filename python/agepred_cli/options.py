@@ -12,10 +12,9 @@ Layout = Annotated[
     typer.Option(metavar="NAME", help="Layout of the pictures (`agepred data --help`) [default: recognized]."),
 ]
 Ranges = Annotated[list[str] | None, typer.Option(metavar="CLASS=LOW-HIGH", help="Ages that a named class stands for.")]
-MeasuredSets = Annotated[
-    list[Path],
-    typer.Option("--data", metavar="SOURCE", help="What `agepred train` takes; once, or for several sets repeated."),
-]
+_DATA = typer.Option("--data", metavar="SOURCE", help="What `agepred train` takes; once, or for several sets repeated.")
+MeasuredSets = Annotated[list[Path], _DATA]
+MaybeMeasuredSets = Annotated[list[Path] | None, _DATA]
 Labels = Annotated[
     Path | None,
     typer.Option(metavar="CSV", help="Labels of a tar or a folder [default: the tar's name with .csv]."),
@@ -24,6 +23,12 @@ MeasuredPart = Literal["train", "val", "test", "all"]
 MeasuredSplit = Annotated[
     MeasuredPart,
     typer.Option(help="Which pictures; all for a set that nothing was trained on. Choose by val; test is for the end."),
+]
+MaybeMeasuredPart = Annotated[
+    MeasuredPart | None,
+    typer.Option(
+        help="Which pictures [default: val; all where a set names no splits]. Choose by val; test is for the end."
+    ),
 ]
 FaceModel = Annotated[Path | None, typer.Option(metavar="FILE", help="Face detector (or: AGEPRED_FACE_MODEL).")]
 PointsModel = Annotated[

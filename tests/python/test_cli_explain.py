@@ -139,7 +139,13 @@ def test_wrong_usage_ends_with_2(arguments, words):
     assert "Traceback" not in result.stderr
 
 
-def test_split_of_a_set_without_splits_is_refused(model, people):
-    result = run("--model", model, "--data", people, "--labels", people.parent / "people.csv", "--split", "test")
-    assert result.exit_code == 2
-    assert "--split does nothing" in result.stderr
+def test_split_of_a_set_without_splits_is_dealt_as_by_eval(model, people, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--model", model, "--data", people, "--labels", people.parent / "people.csv", "--json"]
+    whole = run(*arguments)
+    assert json.loads(whole.stdout)["data"]["pictures"] == 3
+    assert "no splits, so all pictures count" in whole.stderr
+    part = run(*arguments, "--split", "train")
+    assert part.exit_code == 0, part.output
+    assert json.loads(part.stdout)["data"]["pictures"] < 3
+    assert "dealt 70/15/15" in part.stderr

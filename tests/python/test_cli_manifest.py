@@ -59,7 +59,7 @@ def test_every_step_takes_the_table(folder, tmp_path, monkeypatch):
     # The folder itself is divided as the table says.
     result = run(*evaluate, "--data", folder, "--out", "raw")
     assert result.exit_code == 0, result.output
-    assert "UTKFace names no splits" in result.stdout
+    assert "UTKFace names no splits" in result.stderr
     assert files(tmp_path / "raw/int8-UTKFace-test.csv") == tested
     few = run("calibrate", "run/int8.onnx", "--data", table)
     assert few.exit_code == 2
@@ -85,9 +85,9 @@ def test_sets_without_splits_are_measured_whole_unless_a_part_is_named(folder, t
     count = len(list(folder.iterdir()))
     whole = run("eval", "--data", folder, *theirs)
     assert f"{count} of {count} pictures are not answered" in whole.stderr
-    assert "UTKFace: no splits, all pictures count" in whole.stdout
+    assert "UTKFace: no splits, so all pictures count" in whole.stderr
     part = run("eval", "--data", folder, "--split", "val", *theirs)
-    assert "dealt 70/15/15" in part.stdout
+    assert "dealt 70/15/15" in part.stderr
     assert f"of {count} pictures" not in part.stderr
     mixed = run("eval", "--data", folder, "--data", "mine.csv", *theirs)
     assert mixed.exit_code == 2

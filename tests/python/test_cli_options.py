@@ -10,16 +10,16 @@ from agepred_cli.app import app
 from agepred_cli.options import check_file
 
 SHARED = {
-    "--face-model": {"predict", "calibrate", "eval"},
-    "--points-model": {"predict", "calibrate", "eval"},
-    "--layout": {"data", "train", "quantize", "calibrate", "eval"},
-    "--ranges": {"data", "train", "quantize", "calibrate", "eval"},
+    "--face-model": {"predict", "calibrate", "eval", "explain"},
+    "--points-model": {"predict", "calibrate", "eval", "explain"},
+    "--layout": {"data", "train", "quantize", "calibrate", "eval", "explain"},
+    "--ranges": {"data", "train", "quantize", "calibrate", "eval", "explain"},
     "--faces": {"data", "train", "quantize"},
     "--set": {"train", "train-detector", "train-refiner"},
     "--resume": {"train", "train-detector", "train-refiner"},
-    "--data": {"calibrate", "eval"},
-    "--labels": {"calibrate", "eval"},
-    "--split": {"calibrate", "eval"},
+    "--data": {"calibrate", "eval", "explain"},
+    "--labels": {"calibrate", "eval", "explain"},
+    "--split": {"eval", "explain"},
 }
 
 

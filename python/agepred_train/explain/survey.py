@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 import agepred_edge
 from agepred_edge import Detection, align
 from agepred_train.archive import DataError
-from agepred_train.data import Sample, Split
+from agepred_train.data import Sample
 from agepred_train.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, mean_interval
 from agepred_train.evaluation.figures import DECADES
-from agepred_train.evaluation.labels import LabeledSet
+from agepred_train.evaluation.labels import LabeledSet, Part
 from agepred_train.explain.deletion import BLUR, ORDERS, SHARES, Curves, area, delete
 from agepred_train.explain.explainers import Explainer
 from agepred_train.progress import progress_bar
@@ -60,7 +60,7 @@ class Survey:
 
     explainer: Explainer
     labeled: LabeledSet
-    split: Split
+    split: Part
     pictures: int
     no_face: int = 0
     unreadable: int = 0
@@ -76,7 +76,7 @@ class Survey:
             "model": self.explainer.describe(),
             "data": {
                 "name": self.labeled.name,
-                "split": self.split if self.labeled.has_splits else None,
+                "split": self.split if self.split != "all" and self.labeled.has_splits else None,
                 "sha256": self.labeled.hashes,
                 "pictures": self.pictures,
                 "no_face": self.no_face,
@@ -92,7 +92,7 @@ class Survey:
         }
 
 
-def survey(explainer: Explainer, finder: Finder, labeled: LabeledSet, split: Split, limit: int | None = None) -> Survey:
+def survey(explainer: Explainer, finder: Finder, labeled: LabeledSet, split: Part, limit: int | None = None) -> Survey:
     """Explain the largest face of every picture of a split.
 
     Args:
@@ -132,14 +132,15 @@ def _crops(
             try:
                 picture = sample.read_picture()
                 faces = finder.detect(picture, pixel_format="RGB")
+                if not faces:
+                    result.no_face += 1
+                    continue
+                points = faces[0].landmarks
+                crop = align(picture, points, side=explainer.side, points=explainer.points, pixel_format="RGB")
             except ValueError:  # also what the core refuses
                 result.unreadable += 1
                 continue
-            if not faces:
-                result.no_face += 1
-                continue
-            points = faces[0].landmarks
-            yield sample, align(picture, points, side=explainer.side, points=explainer.points, pixel_format="RGB")
+            yield sample, crop
 
 
 def deletion_figures(curves: Sequence[Curves]) -> dict[str, Any]:
