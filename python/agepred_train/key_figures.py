@@ -1,6 +1,7 @@
 """A few figures of evaluations by short names: what two versions of a model are compared by, line by line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from agepred_train.archive import DataError
@@ -43,9 +44,20 @@ def key_figures(documents: Sequence[Mapping[str, Any]]) -> Figures:
         name = set_name(document)
         if name in result:
             raise DataError(f"two evaluations are of {name}; name one")
-        columns = [column for column, row in document["columns"].items() if row["kind"] != "constant"]
-        result[name] = {column: _of_column(document, column) for column in columns}
+        with reading_document():
+            columns = [column for column, row in document["columns"].items() if row["kind"] != "constant"]
+            result[name] = {column: _of_column(document, column) for column in columns}
     return result
+
+
+@contextmanager
+def reading_document() -> Iterator[None]:
+    """Turn what a missing or malformed part of a document leads to into a DataError that says so."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise DataError(f"not what `agepred eval --json` writes: {what}") from error
 
 
 def set_name(document: Mapping[str, Any]) -> str:
@@ -54,11 +66,9 @@ def set_name(document: Mapping[str, Any]) -> str:
     Raises:
         DataError: it is no document of `agepred eval`.
     """
-    try:
+    with reading_document():
         data, _, _ = document["data"], document["columns"], document["figures"]
         return "-".join(filter(None, (data["name"], data["split"], f"n{data['limit']}" if data["limit"] else "")))
-    except (KeyError, TypeError) as error:
-        raise DataError(f"not what `agepred eval --json` writes ({error!r} is missing)") from error
 
 
 def _of_column(document: Mapping[str, Any], column: str) -> dict[str, float | int]:

@@ -12,9 +12,9 @@ from agepred_train.archive import DataError
 from agepred_train.card import write_card
 from agepred_train.fit import BEST_CHECKPOINT, RECORD
 from agepred_train.graph import read_keys, read_model
-from agepred_train.key_figures import set_name
+from agepred_train.key_figures import reading_document, set_name
 from agepred_train.storage import sha256_of_file, write_json
-from agepred_train.unseen import how_unseen, is_table_of, pictures_by_set
+from agepred_train.unseen import SeenError, how_unseen, is_table_of, pictures_by_set
 
 INT8 = "int8.onnx"
 FP32 = "fp32.onnx"
@@ -141,31 +141,51 @@ def _evaluations(parts: Parts, record: Mapping[str, Any]) -> dict[str, dict[str,
         document = _read_object(path)
         try:
             name = set_name(document)
+            with reading_document():
+                evaluation = _evaluation(path, document, digests, record, parts.tables)
+        except (ReleaseError, SeenError):
+            raise
         except DataError as error:
             raise ReleaseError(f"{path}: {error}; make it again") from error
         if name in result:
             raise ReleaseError(f"{path}: a second evaluation on {name}; name one of a set")
-        columns = _columns(path, document, digests)
-        _check_whole(path, document["data"])
-        result[name] = {
-            "data": document["data"],
-            "unseen": how_unseen(document["data"], record["data"]["sha256"], parts.tables),
-            "agepred": document["agepred"],
-            "bootstrap": document["bootstrap"],
-            "median_train_age": document["median_train_age"],
-            "columns": {key: {name: row[name] for name in _COLUMN_KEYS} for key, (_, row) in columns.items()},
-            "figures": {key: _without_years(document["figures"][column]) for key, (column, _) in columns.items()},
-            "constant_mae": _constant_mae(document),
-            "degraded": {
-                key: document["degraded"][column]
-                for key, (column, _) in columns.items()
-                if column in document["degraded"]
-            },
-            "int8_minus_fp32": document["compared"][columns["fp32"][0]],
-        }
+        result[name] = evaluation
     if not result:
         raise ReleaseError("no evaluations: a card without figures would say nothing; evaluate first")
     return result
+
+
+def _evaluation(
+    path: Path,
+    document: Mapping[str, Any],
+    digests: Mapping[str, str],
+    record: Mapping[str, Any],
+    tables: Sequence[Path],
+) -> dict[str, Any]:
+    """Return one checked evaluation."""
+    columns = _columns(path, document, digests)
+    _check_whole(path, document["data"])
+    trained = [record["detector"][part] or "" for part in ("sha256", "points_sha256")]
+    for key, (_, row) in columns.items():
+        if [row[part] or "" for part in ("detector_sha256", "points_sha256")] != trained:
+            raise ReleaseError(
+                f"{path}: the {key} file answered for faces of another detector than it was trained with; evaluate "
+                "with that one"
+            )
+    return {
+        "data": document["data"],
+        "unseen": how_unseen(document["data"], record["data"]["sha256"], tables),
+        "agepred": document["agepred"],
+        "bootstrap": document["bootstrap"],
+        "median_train_age": document["median_train_age"],
+        "columns": {key: {name: row[name] for name in _COLUMN_KEYS} for key, (_, row) in columns.items()},
+        "figures": {key: _without_years(document["figures"][column]) for key, (column, _) in columns.items()},
+        "constant_mae": _constant_mae(document),
+        "degraded": {
+            key: document["degraded"][column] for key, (column, _) in columns.items() if column in document["degraded"]
+        },
+        "int8_minus_fp32": document["compared"][columns["fp32"][0]],
+    }
 
 
 def _columns(

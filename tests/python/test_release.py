@@ -23,6 +23,7 @@ def whole_run(folder, *, seed=0, **entries):
     run = make_run(folder, seed=seed)
     record = json.loads((run / "record.json").read_text())
     weights, *_ = start_weights.KNOWN
+    record |= {"detector": {"name": "blob", "sha256": "e" * 64, "points_sha256": "e" * 64}}
     record |= {"data": {"sha256": UTKFACE, "median_train_age": 29}, "start_weights_sha256": weights, **entries}
     (run / "record.json").write_text(json.dumps(record))
     return run
@@ -126,6 +127,13 @@ def changed(parts, tmp_path):
     [
         (lambda one: one["data"].update(split="val"), r"utkface\.json is of the split val"),
         (lambda one: one["data"].update(limit=100), "not of all pictures"),
+        (lambda one: one["columns"]["int8"].update(detector_sha256="0" * 64), "another detector"),
+        (
+            lambda one: one.pop("bootstrap"),
+            r"utkface\.json: not what `agepred eval --json` writes: 'bootstrap' is missing",
+        ),
+        (lambda one: one.update(columns=[]), "not what `agepred eval --json` writes"),
+        (lambda one: one["figures"].update(int8=3), "not what `agepred eval --json` writes"),
         (lambda one: one["data"].update(sha256={}), "which data"),
         (lambda one: one["columns"]["int8"].update(sha256="0" * 64), "not made with the int8 file: evaluate again"),
         (lambda one: one["columns"].pop("fp32"), "not made with the fp32 file: evaluate again"),
