@@ -59,12 +59,13 @@ def add_features(model: onnx.ModelProto, side: int) -> None:
 
 
 def without_features(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy of a float model that does not answer its features; its metadata stays."""
+    """Return a copy of a float model that does not answer its features and has no such name; its metadata stays."""
     result = onnx.ModelProto()
     result.CopyFrom(model)
     kept = [output for output in model.graph.output if output.name != FEATURES]
     del result.graph.output[:]
     result.graph.output.extend(kept)
+    _rename(result.graph, FEATURES, "last_map")
     return result
 
 

@@ -6,6 +6,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import onnx
 import pytest
 
 pytest.importorskip("typer")
@@ -181,7 +182,9 @@ def test_release_holds_what_was_made_and_measured(finished):
 
 
 def test_release_refuses_an_evaluation_of_another_model(finished, folder):
-    assert run("export", "run", "--model-version", "7.7.7").exit_code == 0
+    version = onnx.load("run/int8.onnx").metadata_props
+    (known,) = (entry.value for entry in version if entry.key == "agepred.version")
+    assert run("export", "run", "--model-version", known, "--no-features").exit_code == 0
     result = run("release", "run", "--evaluation", "test.json")
     assert result.exit_code == 2
     assert "evaluate again" in result.stderr
@@ -192,7 +195,7 @@ def test_eval_of_the_packaged_model_writes_into_the_current_folder(finished, fol
     packaged = finished / "run"
     monkeypatch.setattr("agepred_edge.model_files.default_age_model", lambda: packaged)
     before = sorted(packaged.iterdir())
-    result = run("eval", "int8.onnx", "--data", folder)
+    result = run("eval", "int8.onnx", "--data", folder, "--split", "val")
     assert result.exit_code == 0, result.output
     for ending in ("csv", "npz", "json"):
         assert (finished / f"int8-UTKFace-val.{ending}").is_file()

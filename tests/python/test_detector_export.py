@@ -110,7 +110,7 @@ def test_all_layers_are_integers_and_none_can_saturate(int8):
             behind.append(makers[behind[-1].input[0]])
         assert [node.op_type for node in behind] == ["Split", "DequantizeLinear", "QuantizeLinear", "Conv"]
     assert {node.op_type for node in model.graph.node} == {
-        "Conv", "MaxPool", "Add", "Split", "Sigmoid", "Pad", "Transpose", "Reshape",
+        "Conv", "MaxPool", "Add", "Concat", "Split", "Sigmoid", "Pad", "Transpose", "Reshape",
         "QuantizeLinear", "DequantizeLinear",
     }  # fmt: skip
 

@@ -176,7 +176,7 @@ def test_export_command_names_what_is_not_there(runs, sets, tmp_path, monkeypatc
     for arguments, words in (
         (["absent", runs.refiner, data, "--points", points], "absent/best.ckpt: No such file"),
         ([runs.detector, "absent", data, "--points", points], "absent/best.ckpt: No such file"),
-        ([runs.detector, runs.refiner, "absent", "--points", points], "absent/scenes.tar: No such file"),
+        ([runs.detector, runs.refiner, "absent", "--points", points], "absent/backgrounds.tar: No such file"),
         ([runs.detector, runs.refiner, data], "build/detector/points/scenes.csv: No such file"),
     ):
         result = run("export-detector", *arguments)
