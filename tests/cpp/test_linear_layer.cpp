@@ -98,7 +98,7 @@ void test_refused() {
     CHECK(refused(Quantized{.zeros = {0, 3}}.bytes(), "zero points of 0"));
     // Zero points that no constant of the graph holds may be anything.
     CHECK(refused(Quantized{.zero = "made_by_a_node"}.bytes(), "zero points of 0"));
-    CHECK(refused(gemm(factor("alpha", 1), {0, 3}, 0), "no constant"));
+    CHECK(refused(gemm(factor("alpha", 1), {0, 3}, 3), "no constant"));
     CHECK(read_linear_layer(Quantized{.zero = ""}.bytes(), "logits").outputs == 2);
     CHECK(refused(Quantized{.axis = 1}.bytes(), "one a row"));
     CHECK(refused(Quantized{.scales = {1.0F, 2.0F, 3.0F}}.bytes(), "one a row"));
