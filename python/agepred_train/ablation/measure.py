@@ -1,7 +1,6 @@
 """What runs answer on validation pictures, and how far a step's errors are from the baseline's."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +14,26 @@ from agepred_train.archive import DataError
 from agepred_train.data import Sample
 from agepred_train.dataset import FaceCrops
 from agepred_train.evaluation.bootstrap import mean_interval
-from agepred_train.fit import BEST_CHECKPOINT
 from agepred_train.heads import DistributionHead, head_of
 from agepred_train.labels import collate
 from agepred_train.network import load_run
-from agepred_train.storage import replacing, sha256_of_file
+from agepred_train.recipes import Recipe
 
 # Half of the year that a rounded age stands for.
 _ROUNDING = 0.5
 _BATCH = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answers:
-    """What one run says of one set's crops, as they are and mirrored."""
-
-    outputs: NDArray[np.float32]
-    """Of the network, [2, n, outputs]."""
+Outputs = NDArray[np.float32]
+"""What one run says of one set's crops as they are, and mirrored: [2, n, outputs]."""
 
 
-def ask(run: Path, crops: FaceCrops, source: str) -> Answers:
-    """Return a run's answers; they are kept in its folder and belong to its best checkpoint and the set's pictures.
+def ask(run: Path, crops: FaceCrops) -> Outputs:
+    """Return a run's outputs.
 
     Raises:
         FileNotFoundError, DataError: the run is not finished, or not one of `train`.
     """
-    key = f"{sha256_of_file(run / BEST_CHECKPOINT)} {len(crops)} {crops.samples[0].name} {crops.samples[-1].name}"
-    kept = run / f"answers-{source}.npz"
-    if kept.exists():
-        with np.load(kept, allow_pickle=False) as arrays:
-            if str(arrays["key"]) == key:
-                return Answers(outputs=arrays["outputs"])
     network, _ = load_run(run)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
     parts = []
@@ -53,32 +41,28 @@ def ask(run: Path, crops: FaceCrops, source: str) -> Answers:
         for batch in DataLoader(crops, _BATCH, collate_fn=collate):
             both = [network(pixels).float().numpy() for pixels in (batch.crops, batch.crops.flip(3))]
             parts.append(np.stack(both))
-    outputs = np.concatenate(parts, axis=1)
-    with replacing(kept) as temporary, temporary.open("wb") as file:
-        np.savez(file, key=np.array(key), outputs=outputs)
-    return Answers(outputs=outputs)
+    return np.concatenate(parts, axis=1)
 
 
-def ages_of(step: Step, answers: Mapping[str, Answers], folder: Path) -> NDArray[np.float64]:
+def ages_of(step: Step, runs: Mapping[str, tuple[Recipe, Outputs]]) -> NDArray[np.float64]:
     """Return the ages that a step answers, in years, [n].
 
     Args:
         step: which runs answer, and how they are read.
-        answers: of these runs, by name.
-        folder: that holds the runs.
+        runs: recipe and outputs of these runs, by name.
 
     Raises:
         DataError: distributions are asked for, and a run's head has none over ages.
     """
-    heads = {name: head_of(load_run(folder / name)[1]) for name in step.runs}
+    heads = {name: head_of(runs[name][0]) for name in step.runs}
     if len(step.runs) == 1 and step.estimator == "mean" and not step.flip:
         (name,) = step.runs
-        return np.asarray(heads[name].age(torch.from_numpy(answers[name].outputs[0])).double().numpy())
+        return np.asarray(heads[name].age(torch.from_numpy(runs[name][1][0])).double().numpy())
     for name, head in heads.items():
         if not isinstance(head, DistributionHead):
             raise DataError(f"{step.name}: {name} has no distribution over ages that could be read otherwise")
     views = slice(None) if step.flip else slice(1)
-    logits = np.concatenate([answers[name].outputs[views] for name in step.runs])
+    logits = np.concatenate([runs[name][1][views] for name in step.runs])
     probabilities = torch.softmax(torch.from_numpy(logits).double(), dim=2).mean(dim=0).numpy()
     if step.estimator == "median":
         return median(probabilities)

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agepred_train.ablation.measure import Answers, ages_of, ask, compare, errors_of
+from agepred_train.ablation.measure import Outputs, ages_of, ask, compare, errors_of
 from agepred_train.ablation.plan import BASELINE, Plan, Step
 from agepred_train.data import Collection, Sample
 from agepred_train.dataset import FaceCrops
 from agepred_train.fit import RECORD
 from agepred_train.markdown import table
-from agepred_train.network import load_run
 from agepred_train.overrides import to_dict
 from agepred_train.prepare import Faces
 from agepred_train.sources import join
@@ -60,7 +59,8 @@ def carry_out(
     if BASELINE not in finished:
         raise ValueError(f"{out / BASELINE}: the baseline is not trained, so there is nothing to compare with")
     measured = {name: _validation(name, sets) for name in plan.sources}
-    answers: dict[tuple[str, str], Answers] = {}
+    recipes = {step.name: step.recipe for step in plan.steps if step.recipe is not None}
+    answers: dict[tuple[str, str], Outputs] = {}
     baseline: dict[str, NDArray[np.float64]] = {}
     rows = []
     for step in plan.steps:
@@ -70,9 +70,10 @@ def carry_out(
         for source, samples in measured.items():
             for run in step.runs:
                 if (run, source) not in answers:
-                    answers[run, source] = ask(out / run, _crops(out / run, samples, sets[source][1]), source)
-            of_set = {run: answers[run, source] for run in step.runs}
-            errors = errors_of(ages_of(step, of_set, out), samples)
+                    crops = FaceCrops(samples, sets[source][1], side=recipes[run].crop_side)
+                    answers[run, source] = ask(out / run, crops)
+            of_set = {run: (recipes[run], answers[run, source]) for run in step.runs}
+            errors = errors_of(ages_of(step, of_set), samples)
             baseline.setdefault(source, errors)
             figures[source] = compare(errors, baseline[source], samples)
         rows.append(_describe(step, plan.steps[0]) | {"figures": figures})
@@ -112,10 +113,6 @@ def _validation(source: str, sets: Sets) -> list[Sample]:
     """Return the pictures of a set's `val` with a face: what a network can be asked about."""
     collection, faces = sets[source]
     return FaceCrops(collection.part("val"), faces, side=32).samples
-
-
-def _crops(run: Path, samples: Sequence[Sample], faces: Faces) -> FaceCrops:
-    return FaceCrops(samples, faces, side=load_run(run)[1].crop_side)
 
 
 def _describe(step: Step, baseline: Step) -> dict[str, Any]:
