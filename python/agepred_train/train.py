@@ -73,8 +73,8 @@ def train(
         teachers: folders of finished runs to learn from beside the labels; several answer as their mean.
         windows: the pixels around the faces, where they were kept; without them pictures are decoded.
         resume: go on from last.ckpt if there is one; recipe, data and detector must be those of the start.
-        replace: go on likewise, but remove a run in `out` that started from something else, and begin; `weights` must
-            be named again.
+        replace: go on likewise, but a run in `out` that started from something else gives way to this one, which then
+            starts from `weights` alone, once all that it needs is known to be there.
 
     Raises:
         FileExistsError: `out` holds a run, and neither `resume` nor `replace` is set.
