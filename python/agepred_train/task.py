@@ -145,7 +145,7 @@ class AgeTask(lightning.LightningModule):
 
 
 def shrunk(crops: Tensor, side: int) -> Tensor:
-    """Return crops [N, 3, S, S] at a smaller side, antialiased: small ones teach nearly as much, much sooner.
+    """Return crops [N, 3, S, S] at a smaller side, antialiased.
 
     Bytes stay bytes on the processor and become floats from 0 to 255 elsewhere.
     """
