@@ -11,6 +11,7 @@ from agepred_train.fit import BEST_CHECKPOINT
 from agepred_train.heads import head_of
 from agepred_train.network import load_run
 from agepred_train.recipes import Recipe
+from agepred_train.shrinking import shrunk
 from agepred_train.storage import sha256_of_file
 
 
@@ -23,14 +24,14 @@ class Teachers:
 
     Raises:
         FileNotFoundError: a run has no checkpoint.
-        DataError: a run is not one of `train`, has another head, one without a distribution, or another crop side
-            than the first.
+        DataError: a run is not one of `train`, has another head, or one without a distribution.
     """
 
     def __init__(self, runs: Sequence[Path], student: Recipe) -> None:
         loaded = [load_run(run) for run in runs]
-        self.side = loaded[0][1].crop_side
-        """Side of the crops that they see, in pixels."""
+        self._sides = [recipe.crop_side for _, recipe in loaded]
+        self.side = max(self._sides)
+        """Side in pixels of the crops that they are given; those trained on smaller ones see them shrunk."""
         self.sha256 = [sha256_of_file(run / BEST_CHECKPOINT) for run in runs]
         """Of their checkpoints."""
         for run, (_, recipe) in zip(runs, loaded, strict=True):
@@ -38,11 +39,6 @@ class Teachers:
                 raise DataError(
                     f"{run}: answers with the head {recipe.head}, the student with {student.head}; "
                     "teach a distribution by distributions, or groups by groups"
-                )
-            if recipe.crop_side != self.side:
-                raise DataError(
-                    f"{run}: sees crops of {recipe.crop_side} pixels, {runs[0]} of {self.side}; "
-                    "teachers that teach together must see the same"
                 )
         self._networks: list[nn.Module] = [network.requires_grad_(False) for network, _ in loaded]
         for network in self._networks:
@@ -56,5 +52,8 @@ class Teachers:
     @torch.no_grad()
     def distribution(self, crops: Tensor, temperature: float) -> Tensor:
         """Return the mean of the teachers' distributions at a temperature, float32 [N, K], of crops [N, 3, T, T]."""
-        answers = [torch.softmax(network(crops).float() / temperature, dim=1) for network in self._networks]
+        answers = [
+            torch.softmax(network(shrunk(crops, side)).float() / temperature, dim=1)
+            for network, side in zip(self._networks, self._sides, strict=True)
+        ]
         return torch.stack(answers).mean(dim=0)

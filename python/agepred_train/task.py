@@ -6,7 +6,6 @@ from typing import Any
 import lightning
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from agepred_train.distill import Teachers
@@ -19,6 +18,7 @@ from agepred_train.network import make_network, stages
 from agepred_train.optimize import configure
 from agepred_train.overrides import to_dict
 from agepred_train.recipes import Recipe
+from agepred_train.shrinking import shrunk
 
 RECORD_KEY = "record"
 """Of a checkpoint: what the run started from, the versions, and the validation figures of that moment."""
@@ -142,15 +142,3 @@ class AgeTask(lightning.LightningModule):
         if self.recipe.frozen_epochs or self.recipe.unfreeze_epochs:
             parts = stages(self.network)
             freeze(parts, open_stages(self.recipe, len(parts), epoch))
-
-
-def shrunk(crops: Tensor, side: int) -> Tensor:
-    """Return crops [N, 3, S, S] at a smaller side, antialiased.
-
-    Bytes stay bytes on the processor and become floats from 0 to 255 elsewhere.
-    """
-    if crops.shape[-1] == side:
-        return crops
-    # PyTorch's kernel for bytes is the processor's alone; the network takes floats as well.
-    pixels = crops if crops.device.type == "cpu" else crops.float()
-    return functional.interpolate(pixels, (side, side), mode="bilinear", antialias=True)

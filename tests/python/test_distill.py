@@ -13,6 +13,7 @@ from agepred_train.distill import Teachers
 from agepred_train.network import load_run, make_network
 from agepred_train.overrides import to_dict
 from agepred_train.resume import ResumeError
+from agepred_train.shrinking import shrunk
 from agepred_train.storage import sha256_of_file
 from agepred_train.train import train
 
@@ -37,16 +38,24 @@ def test_ensemble_answers_with_the_mean_at_the_temperature(tmp_path):
     assert (each[0] - each[1]).abs().max() > 1e-4
 
 
+def test_each_teacher_sees_crops_of_its_own_size(tmp_path):
+    small = make_run(tmp_path / "small")
+    large = run_of(tmp_path / "large", dataclasses.replace(recipes.smoke(), crop_side=96))
+    teachers = Teachers([small, large], recipes.smoke())
+    assert teachers.side == 96
+    pictures = torch.from_numpy(crops(4, 96))
+    seen = [shrunk(pictures, recipes.smoke().crop_side), pictures]
+    each = [torch.softmax(load_run(run)[0](view), dim=1) for run, view in zip((small, large), seen, strict=True)]
+    torch.testing.assert_close(teachers.distribution(pictures, 1.0), torch.stack(each).mean(dim=0))
+
+
 def test_unfit_teachers_are_named(tmp_path):
     smoke = recipes.smoke()
-    plain = make_run(tmp_path / "plain")
     groups = run_of(tmp_path / "groups", dataclasses.replace(smoke, head="groups", loss="cross_entropy"))
     number = dataclasses.replace(smoke, head="regression", loss="mse")
-    larger = run_of(tmp_path / "larger", dataclasses.replace(smoke, crop_side=80))
     for runs, student, words in (
         ([groups], smoke, "groups: answers with the head groups, the student with distribution"),
         ([run_of(tmp_path / "number", number)], number, "answers with the head regression"),
-        ([plain, larger], smoke, "larger: sees crops of 80 pixels"),
     ):
         with pytest.raises(DataError, match=words):
             Teachers(runs, student)

@@ -9,7 +9,6 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from tiny_set import DETECTOR_SHA256, faces_of, make_collection
 
 from agepred_train import recipes
@@ -25,7 +24,6 @@ from agepred_train.overrides import from_dict
 from agepred_train.recipes import Recipe
 from agepred_train.resume import ResumeError
 from agepred_train.storage import sha256_of_file
-from agepred_train.task import shrunk
 from agepred_train.train import AgeTask, train
 
 
@@ -259,15 +257,6 @@ def test_crops_are_shrunk_in_the_first_epochs_and_whole_in_validation(inputs, tm
     steps = [side for training, side in seen if training]
     assert steps == [32] * 3 + [48] * 3 + [64] * 3
     assert {side for training, side in seen if not training} == {64}
-
-
-def test_shrunk_crops_are_pillows():
-    pixels = np.random.default_rng(0).integers(0, 256, (112, 112, 3), np.uint8)
-    crops = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    assert shrunk(crops, 112) is crops
-    expected = Image.fromarray(pixels).resize((80, 80), Image.Resampling.BILINEAR)
-    found = shrunk(crops, 80)[0].permute(1, 2, 0).numpy()
-    assert np.abs(found.astype(int) - np.asarray(expected).astype(int)).max() <= 1
 
 
 def test_learning_rate_warms_up_and_ends_at_zero():
