@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import agepred_edge
-from agepred_cli.failure import reported, training_tools
+from agepred_cli.failure import fail, reported, training_tools
 from agepred_cli.labeled_sets import CACHES, faces_cache
 from agepred_cli.options import JsonFile, check_file
 
@@ -16,6 +16,7 @@ Examples:
     --weights ../shared/weights/mobilenet_v2_imagenet.pth
   agepred ablate plan.toml build/utkface.csv build/fairface.csv --only baseline --only no_erase
   agepred ablate plan.toml utkface.tar fairface.tar --json build/ablations.json
+  agepred ablate plan.toml utkface.tar --weights mobilenet_v2.pth --weights efficientnet_lite0=lite0.pth
 
 \b
 PLAN is a TOML file: `recipe`, `set` (changes of it, for all runs), `sources` (names of the sets, which are their
@@ -30,7 +31,10 @@ def ablate(  # noqa: PLR0917 - Typer reads the parameters by name
     sources: Annotated[
         list[Path], typer.Argument(metavar="SOURCE...", help="Sets that the plan names, as `agepred train` takes them.")
     ],
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="ImageNet weights to start from.")] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[BACKBONE=]FILE", help="ImageNet weights to start from; of MobileNetV2 unless named."),
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs.")] = Path("build/ablations"),
     only: Annotated[
         list[str] | None, typer.Option(metavar="STEP", help="Train this step now, not all that are missing.")
@@ -49,7 +53,8 @@ def ablate(  # noqa: PLR0917 - Typer reads the parameters by name
         from agepred_train.curation.labeled_sets import read_sets  # noqa: PLC0415
         from agepred_train.prepare import prepare  # noqa: PLC0415
         from agepred_train.storage import write_json  # noqa: PLC0415
-    check_file("--json", json_file, (plan, *sources))
+    start = _by_backbone(weights or [])
+    check_file("--json", json_file, (plan, *sources, *start.values()))
     with reported(ValueError):
         wanted = read_plan(plan)
         sets = read_sets(sources, caches=CACHES)
@@ -61,7 +66,22 @@ def ablate(  # noqa: PLR0917 - Typer reads the parameters by name
             name: (sets[name].collection, prepare(sets[name].collection, detector, faces_cache(name, None)))
             for name in needed
         }
-        result = carry_out(wanted, parts, out, weights=weights, only=only or (), said=typer.echo)
+        result = carry_out(wanted, parts, out, weights=start, only=only or (), said=typer.echo)
         if json_file is not None:
             write_json(json_file, result)
     typer.echo(as_markdown(result))
+
+
+def _by_backbone(weights: list[str]) -> dict[str, Path]:
+    """Reads `FILE` and `BACKBONE=FILE`; ends the command where two are for one backbone, or one is not there."""
+    files: dict[str, Path] = {}
+    for text in weights:
+        backbone, named, file = text.partition("=")
+        if not named or Path(text).exists():  # a path may hold the sign
+            backbone, file = "mobilenet_v2", text
+        if backbone in files:
+            fail(f"--weights {text}: {backbone} has {files[backbone]} already; write BACKBONE=FILE for another one")
+        if not Path(file).is_file():
+            fail(f"--weights {text}: {file} is no file")
+        files[backbone] = Path(file)
+    return files

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 from tiny_set import faces_of, make_collection
+from typer.testing import CliRunner
 
+from agepred_cli.app import app
 from agepred_train.ablation.measure import compare, median
 from agepred_train.ablation.plan import BASELINE, read_plan
 from agepred_train.ablation.run import as_markdown, carry_out
@@ -106,6 +108,32 @@ def test_nothing_is_compared_without_a_baseline(sets, tmp_path):
     steps = plan(tmp_path, HEAD + STEPS)
     with pytest.raises(ValueError, match="the baseline is not trained"):
         carry_out(steps, sets, tmp_path, only=["median"])
+
+
+def test_a_backbone_without_weights_is_not_compared_with_one_that_has_some(sets, tmp_path):
+    more = '[[steps]]\nname = "lite"\nsays = "lite"\nset = ["backbone=efficientnet_lite0", "width=1"]\n'
+    with pytest.raises(ValueError, match="lite: no weights for its backbone, efficientnet_lite0"):
+        carry_out(plan(tmp_path, HEAD + more), sets, tmp_path, weights={"mobilenet_v2": tmp_path / "absent.pth"})
+    assert not (tmp_path / BASELINE).exists()  # found out before anything is trained
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["absent.pth"], "absent.pth is no file"),
+        (["efficientnet_lite0=absent.pth"], "absent.pth is no file"),
+        (["plan.toml", "mobilenet_v2=plan.toml"], "mobilenet_v2 has plan.toml already"),
+        (["a=b.toml", "mobilenet_v2=plan.toml"], "mobilenet_v2 has a=b.toml already"),
+    ],
+)
+def test_weights_are_files_one_a_backbone(given, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("plan.toml", "a=b.toml"):
+        Path(name).touch()
+    options = [option for text in given for option in ("--weights", text)]
+    result = CliRunner().invoke(app, ["ablate", "plan.toml", "people.csv", *options])
+    assert result.exit_code == 2
+    assert words in result.stderr
 
 
 @pytest.mark.parametrize(

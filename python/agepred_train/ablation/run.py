@@ -15,6 +15,7 @@ from agepred_train.fit import RECORD
 from agepred_train.markdown import table
 from agepred_train.overrides import to_dict
 from agepred_train.prepare import Faces
+from agepred_train.recipes import Recipe
 from agepred_train.sources import join
 from agepred_train.train import train
 
@@ -26,7 +27,7 @@ def carry_out(
     sets: Sets,
     out: Path,
     *,
-    weights: Path | None = None,
+    weights: Mapping[str, Path] | None = None,
     only: Sequence[str] = (),
     said: Callable[[str], None] = print,
 ) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def carry_out(
         plan: what to do.
         sets: labeled pictures and their faces, by name.
         out: folder of the runs, one a step.
-        weights: ImageNet weights that every training starts from.
+        weights: ImageNet weights that trainings start from, by their backbone; none: all start from random numbers.
         only: steps to train now; empty: all. Steps that are not finished are left out of the result.
         said: gets a line on what is done.
 
@@ -46,15 +47,21 @@ def carry_out(
         The figures, JSON-ready: `steps`, each with what it is, its recipe's differences and its figures by set.
 
     Raises:
-        ValueError: `only` names no step of the plan, or the baseline is not finished.
+        ValueError: `only` names no step of the plan, the baseline is not finished, or weights are given, but none for
+            the backbone of a step.
         DataError, ResumeError: as from `train`.
     """
     if unknown := sorted(set(only) - {step.name for step in plan.steps}):
         raise ValueError(f"no step is named {', '.join(unknown)}; there are {', '.join(s.name for s in plan.steps)}")
-    for step in plan.steps:
-        if step.recipe is not None and (not only or step.name in only) and not (out / step.name / RECORD).exists():
-            said(f"{step.name}: {step.says}")
-            _train(step, sets, out, weights)
+    missing = [
+        (step, step.recipe)
+        for step in plan.steps
+        if step.recipe is not None and (not only or step.name in only) and not (out / step.name / RECORD).exists()
+    ]
+    start = {step.name: _weights_of(step, recipe, weights or {}) for step, recipe in missing}
+    for step, recipe in missing:
+        said(f"{step.name}: {step.says}")
+        _train(step, recipe, sets, out, start[step.name])
     finished = {step.name for step in plan.steps if (out / step.name / RECORD).exists()}
     if BASELINE not in finished:
         raise ValueError(f"{out / BASELINE}: the baseline is not trained, so there is nothing to compare with")
@@ -101,12 +108,20 @@ def as_markdown(result: Mapping[str, Any]) -> str:
     return table(head, rows)
 
 
-def _train(step: Step, sets: Sets, out: Path, weights: Path | None) -> None:
-    assert step.recipe is not None
+def _weights_of(step: Step, recipe: Recipe, weights: Mapping[str, Path]) -> Path | None:
+    """Return what a step starts from: what comes from ImageNet is not compared with what does not."""
+    if weights and recipe.backbone not in weights:
+        raise ValueError(
+            f"{step.name}: no weights for its backbone, {recipe.backbone}; give --weights {recipe.backbone}=FILE"
+        )
+    return weights.get(recipe.backbone)
+
+
+def _train(step: Step, recipe: Recipe, sets: Sets, out: Path, weights: Path | None) -> None:
     parts = {name: sets[name] for name in step.sources}
     data = join(parts) if len(parts) > 1 else next(iter(parts.values()))
     teachers = [out / name for name in step.teachers]
-    train(step.recipe, *data, out / step.name, weights=weights, teachers=teachers, resume=True)
+    train(recipe, *data, out / step.name, weights=weights, teachers=teachers, resume=True)
 
 
 def _validation(source: str, sets: Sets) -> list[Sample]:
