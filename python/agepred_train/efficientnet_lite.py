@@ -8,6 +8,8 @@ scaled. The parameters bear the names of the public PyTorch checkpoints, less th
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agepred_train.convolution import Conv2d
+
 # Expansion, kernel, first stride, output channels, repeats.
 _STAGES = {
     0: (
@@ -102,7 +104,7 @@ def _batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
-class _SameConv2d(nn.Conv2d):
+class _SameConv2d(Conv2d):
     """A convolution without bias that pads as TensorFlow does: an odd pixel of padding goes to the right and below."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:

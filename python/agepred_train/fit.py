@@ -24,6 +24,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from agepred_train.archive import DataError
+from agepred_train.memory import keep_freed_memory
 from agepred_train.model import read_checkpoint
 from agepred_train.overrides import from_dict
 
@@ -157,6 +158,7 @@ def fit(
     Returns:
         The best epoch's `monitor`.
     """
+    keep_freed_memory()
     best = ModelCheckpoint(out, "best", monitor=monitor, mode=mode, enable_version_counter=False)
     # Saved after every epoch, once `best` has judged it, so that a stop costs one epoch at most.
     latest = ModelCheckpoint(out, "last", save_on_train_epoch_end=True, enable_version_counter=False)

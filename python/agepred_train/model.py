@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agepred_train.archive import DataError
+from agepred_train.convolution import Conv2d
 from agepred_train.data import AGES
 
 # Expansion, output channels, repeats, first stride: table 2 of the paper.
@@ -136,7 +137,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def _conv_block(inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
     padding = (kernel - 1) // 2
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False),
+        Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU6(inplace=True),
     )
