@@ -34,7 +34,10 @@ def release(  # noqa: PLR0917 - Typer reads the parameters by name
         typer.Option("--data", metavar="TABLE", help="What `agepred data` wrote, where the run was trained on that."),
     ] = None,
     teachers: Annotated[
-        list[Path] | None, typer.Option("--teacher", metavar="RUN", help="A run that taught this one, for the card.")
+        list[Path] | None,
+        typer.Option(
+            "--teacher", metavar="RUN", help="A run that taught this one, or one that did; all must be named."
+        ),
     ] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="Of the model.")] = "age_mobilenet_v2",
     models: Annotated[Path, typer.Option(metavar="DIR", help="Where released models lie.")] = Path("models"),

@@ -211,8 +211,6 @@ def _teacher(number: int, teacher: Mapping[str, Any]) -> str:
     """Return who taught, and from which sets under which terms: they bear on the weights as much."""
     head = f"Teacher {number} (sha256 {teacher['sha256']})"
     record = teacher["record"]
-    if record is None:
-        return f"{head}: its training record was not given, so what it was trained on is not stated here."
     sets = [f"{_title(name, known)} ({known.terms})" for name, known in sets_of(record["data"]["sha256"]).items()]
     backbone = record["recipe"].get("backbone", "mobilenet_v2")
     return f"{head}: a {backbone} trained on {', '.join(sets)}. {describe_weights(record['start_weights_sha256'])}"

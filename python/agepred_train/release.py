@@ -43,7 +43,8 @@ class Parts:
     tables: Sequence[Path] = ()
     """What `agepred data` wrote for the training, where that did not read the sets as they are published."""
     teachers: Sequence[Path] = ()
-    """Folders of the runs that the network learned from beside the labels, for their records."""
+    """Folders of the runs that the network learned from beside the labels, and of those that taught these: what a
+    teacher has seen, the network has heard of."""
     commands: Sequence[str] = ()
     """Command lines that produced all this, in order."""
 
@@ -60,17 +61,18 @@ def release(parts: Parts, models: Path, *, name: str) -> Path:
             model has never seen.
     """
     record = _checked_record(parts)
+    teachers = _teachers(parts, record)
     version = read_keys(read_model(parts.int8))["agepred.version"]
     metrics = {
         "format": FORMAT,
         "name": name,
         "version": version,
         "files": {file: _describe(path) for file, path in ((INT8, parts.int8), (FP32, parts.fp32))},
-        "evaluations": _evaluations(parts, record),
+        "evaluations": _evaluations(parts, record, [one["record"] for one in teachers]),
         "pictures": pictures_by_set(parts.tables) if parts.tables else None,
         "commands": list(parts.commands),
         "record": record,
-        "teachers": _teachers(parts, record),
+        "teachers": teachers,
     }
     files = {FP32: parts.fp32, INT8: parts.int8}
     return filled_folder(models / f"{name}-{version}", files, metrics, write_card(metrics))
@@ -116,9 +118,6 @@ def _checked_record(parts: Parts) -> dict[str, Any]:
     versions = {read_keys(read_model(model)).get("agepred.version") for model in (parts.fp32, parts.int8)}
     if len(versions) > 1:
         raise ReleaseError(f"{parts.fp32} and {parts.int8} are of different versions: export and quantize again")
-    for table in parts.tables:
-        if not is_table_of(table, record["data"]["sha256"]):
-            raise ReleaseError(f"{table} is not a table that {parts.run} was trained on: name those")
     return record
 
 
@@ -133,8 +132,14 @@ def _describe(model: Path) -> dict[str, Any]:
     }
 
 
-def _evaluations(parts: Parts, record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _evaluations(
+    parts: Parts, record: Mapping[str, Any], teachers: Sequence[Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
     """Return the checked evaluations by the name of their set, the two files' columns as `int8` and `fp32`."""
+    trained = [_trained_on(one) for one in (record, *teachers)]
+    for path in parts.tables:
+        if not any(is_table_of(path, hashes) for hashes in trained):
+            raise ReleaseError(f"{path} is not a table that {parts.run} or a teacher was trained on: name those")
     digests = {"int8": sha256_of_file(parts.int8), "fp32": sha256_of_file(parts.fp32)}
     result: dict[str, dict[str, Any]] = {}
     for path in parts.evaluations:
@@ -142,7 +147,8 @@ def _evaluations(parts: Parts, record: Mapping[str, Any]) -> dict[str, dict[str,
         try:
             name = set_name(document)
             with reading_document():
-                evaluation = _evaluation(path, document, digests, record, parts.tables)
+                evaluation = _evaluation(path, document, digests, record)
+                evaluation["unseen"] = _unseen(document["data"], trained, parts.tables)
         except (ReleaseError, SeenError):
             raise
         except DataError as error:
@@ -160,9 +166,8 @@ def _evaluation(
     document: Mapping[str, Any],
     digests: Mapping[str, str],
     record: Mapping[str, Any],
-    tables: Sequence[Path],
 ) -> dict[str, Any]:
-    """Return one checked evaluation."""
+    """Return one checked evaluation; whether its pictures were seen is not known yet."""
     columns = _columns(path, document, digests)
     _check_whole(path, document["data"])
     trained = [record["detector"][part] or "" for part in ("sha256", "points_sha256")]
@@ -174,7 +179,6 @@ def _evaluation(
             )
     return {
         "data": document["data"],
-        "unseen": how_unseen(document["data"], record["data"]["sha256"], tables),
         "agepred": document["agepred"],
         "bootstrap": document["bootstrap"],
         "median_train_age": document["median_train_age"],
@@ -186,6 +190,20 @@ def _evaluation(
         },
         "int8_minus_fp32": document["compared"][columns["fp32"][0]],
     }
+
+
+def _trained_on(record: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the hashes of what a training read."""
+    try:
+        return dict(record["data"]["sha256"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReleaseError("a training's record does not say which data it read: train again") from error
+
+
+def _unseen(data: Mapping[str, Any], trained: Sequence[Mapping[str, str]], tables: Sequence[Path]) -> str:
+    """Return how it is known that the network did not see an evaluation's pictures, if its teachers did not either."""
+    known, *_ = [how_unseen(data, hashes, [one for one in tables if is_table_of(one, hashes)]) for hashes in trained]
+    return known
 
 
 def _columns(
@@ -227,14 +245,24 @@ def _constant_mae(document: Mapping[str, Any]) -> float | None:
 
 
 def _teachers(parts: Parts, record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return hash and training record of every teacher in the run's record; None where the run is not named."""
-    named = {}
-    for run in parts.teachers:
-        digest = sha256_of_file(run / BEST_CHECKPOINT)
-        if digest not in record.get("teachers_sha256", ()):
-            raise ReleaseError(f"{run} did not teach {parts.run}: name the runs that did")
-        named[digest] = _read_object(run / RECORD)
-    return [{"sha256": digest, "record": named.get(digest)} for digest in record.get("teachers_sha256", ())]
+    """Return hash and training record of every teacher, and of those that taught them."""
+    named = {sha256_of_file(run / BEST_CHECKPOINT): run for run in parts.teachers}
+    found: dict[str, dict[str, Any]] = {}
+    missing = list(record.get("teachers_sha256", ()))
+    while missing:
+        digest = missing.pop(0)
+        if digest in found:
+            continue
+        if digest not in named:
+            raise ReleaseError(
+                f"{parts.run} was taught by a run whose checkpoint has the sha256 {digest}: name it with --teacher, so "
+                "that it can be told what was learned from it"
+            )
+        found[digest] = _read_object(named[digest] / RECORD)
+        missing += found[digest].get("teachers_sha256", ())
+    if strangers := sorted(str(run) for digest, run in named.items() if digest not in found):
+        raise ReleaseError(f"{', '.join(strangers)} did not teach {parts.run}: name the runs that did")
+    return [{"sha256": digest, "record": one} for digest, one in found.items()]
 
 
 def _read_object(path: Path) -> dict[str, Any]:

@@ -171,9 +171,13 @@ def test_parts_that_are_no_models_or_reports_are_refused(parts, tmp_path):
         release(dataclasses.replace(parts, evaluations=[odd]), tmp_path, name="age_tiny")
 
 
-def test_teachers_bring_their_records(parts, tmp_path):
-    teacher = whole_run(tmp_path / "teacher", seed=5)
-    digests = [sha256_of_file(teacher / "best.ckpt"), "9" * 64]
+@pytest.fixture
+def taught(tmp_path):
+    """Parts of a student of two teachers, the second of which was taught by a third."""
+    third = whole_run(tmp_path / "third", seed=7)
+    digest = sha256_of_file(third / "best.ckpt")
+    teachers = [whole_run(tmp_path / "first", seed=5), whole_run(tmp_path / "second", seed=6, teachers_sha256=[digest])]
+    digests = [sha256_of_file(run / "best.ckpt") for run in teachers]
     student = whole_run(tmp_path / "student", teachers_sha256=digests)
     fp32 = export(student, tmp_path / "fp32.onnx", version="0.1.0")
     int8 = tmp_path / "int8.onnx"
@@ -181,11 +185,41 @@ def test_teachers_bring_their_records(parts, tmp_path):
     other.doc_string = "stands for a quantized one"
     onnx.save(other, int8)
     write_json(tmp_path / "utkface.json", document(int8, fp32))
-    taught = Parts(run=student, fp32=fp32, int8=int8, evaluations=[tmp_path / "utkface.json"], teachers=[teacher])
+    return Parts(
+        run=student, fp32=fp32, int8=int8, evaluations=[tmp_path / "utkface.json"], teachers=[third, *teachers]
+    )
+
+
+def test_teachers_bring_their_records(taught, tmp_path):
     metrics = json.loads((release(taught, tmp_path, name="age_tiny") / "metrics.json").read_text())
-    assert [one["sha256"] for one in metrics["teachers"]] == digests
-    assert metrics["teachers"][0]["record"] == json.loads((teacher / "record.json").read_text())
-    assert metrics["teachers"][1]["record"] is None
+    third, first, second = taught.teachers
+    assert [one["sha256"] for one in metrics["teachers"]] == [
+        sha256_of_file(run / "best.ckpt") for run in (first, second, third)
+    ]
+    assert metrics["teachers"][2]["record"] == json.loads((third / "record.json").read_text())
+
+
+def test_every_teacher_must_be_named(taught, tmp_path):
+    for left_out in range(3):
+        teachers = [run for number, run in enumerate(taught.teachers) if number != left_out]
+        digest = sha256_of_file(taught.teachers[left_out] / "best.ckpt")
+        with pytest.raises(ReleaseError, match=f"{digest}: name it with --teacher"):
+            release(dataclasses.replace(taught, teachers=teachers), tmp_path, name="age_tiny")
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_what_a_teacher_has_seen_is_not_released_as_unseen(taught, tmp_path, which):
+    """The student was trained by the archive's own splits, a teacher by others."""
+    path = taught.teachers[which] / "record.json"
+    record = json.loads(path.read_text())
+    record["data"]["sha256"] = {**UTKFACE, "utkface.csv": "c" * 64}
+    path.write_text(json.dumps(record))
+    with pytest.raises(SeenError, match="name it with --data"):
+        release(taught, tmp_path, name="age_tiny")
+    del record["data"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(ReleaseError, match="which data"):
+        release(taught, tmp_path, name="age_tiny")
 
 
 def test_known_start_weights_are_those_in_use(shared):
