@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from agepred_train.cells import CellGrid
-from agepred_train.evaluation.degradations import blurred
-from agepred_train.explain.deletion import BLUR, SHARES, STEPS, area, delete, mixed, order_of
+from agepred_train.explain.deletion import SHARES, STEPS, area, delete, mixed, order_of
 from agepred_train.explain.explainers import Explained
 
 SIDE = 32
@@ -13,7 +12,7 @@ GRID = CellGrid(count=4, first=4.0, step=8.0)
 
 
 class Detail:
-    """Its age is the detail in a crop's cells, each weighed: what blurring takes away, where it counts."""
+    """Its age is the detail in a crop's cells, each weighed."""
 
     side = SIDE
     points = np.zeros((5, 2), np.float32)
@@ -42,38 +41,43 @@ def crop():
 
 
 @pytest.fixture
+def other():
+    """A smooth picture: what it lends has no detail."""
+    return np.full((SIDE, SIDE, 3), 128, np.uint8)
+
+
+@pytest.fixture
 def detail():
     return Detail(np.random.default_rng(1).normal(size=(4, 4)))
 
 
-def test_true_map_falls_sooner_and_its_reverse_later(detail, crop):
+def test_true_map_falls_sooner_and_its_reverse_later(detail, crop, other):
     cells = detail.explain(crop[None]).maps[0]
-    curves = [delete(detail, crop, cells, seed) for seed in range(20)]
+    curves = [delete(detail, crop, other, cells, seed) for seed in range(20)]
     areas = {order: np.mean([area(getattr(one, order)) for one in curves]) for order in ("map", "random", "reverse")}
     assert areas["map"] < areas["random"] < areas["reverse"]
 
 
-def test_wrong_map_fails_the_check(detail, crop):
+def test_wrong_map_fails_the_check(detail, crop, other):
     cells = -detail.explain(crop[None]).maps[0]
-    curves = delete(detail, crop, cells, 0)
+    curves = delete(detail, crop, other, cells, 0)
     assert area(curves.map) > area(curves.reverse)
 
 
-def test_curves_begin_whole_and_end_blurred(detail, crop):
+def test_curves_begin_whole_and_end_as_the_other_face(detail, crop, other):
     cells = detail.explain(crop[None]).maps[0]
-    curves = delete(detail, crop, cells, 0)
-    ends = detail.ages(np.stack([crop, blurred(crop, BLUR * SIDE)]))
+    curves = delete(detail, crop, other, cells, 0)
+    ends = detail.ages(np.stack([crop, other]))
     for curve in (curves.map, curves.random, curves.reverse):
         assert curve.shape == (STEPS + 1,)
         assert (curve[0], curve[-1]) == pytest.approx(tuple(ends))
 
 
-def test_insertion_is_deletion_in_the_reverse_order_read_backwards(detail, crop):
+def test_insertion_is_deletion_in_the_reverse_order_read_backwards(detail, crop, other):
     cells = detail.explain(crop[None]).maps[0]
-    base = blurred(crop, BLUR * SIDE)
     order = order_of(cells, SIDE, GRID)
-    inserted = detail.ages(np.stack([mixed(base, crop, order, share) for share in SHARES]))
-    np.testing.assert_allclose(inserted, delete(detail, crop, cells, 0).reverse[::-1], atol=0.05)
+    inserted = detail.ages(np.stack([mixed(other, crop, order, share) for share in SHARES]))
+    np.testing.assert_allclose(inserted, delete(detail, crop, other, cells, 0).reverse[::-1], atol=0.05)
 
 
 def test_orders_name_every_pixel_once_by_falling_value(crop):

@@ -1,12 +1,17 @@
 """Does the map mean something: the age must follow when places are taken away in the map's order.
 
-Petsiuk et al. 2018, "RISE: Randomized Input Sampling for Explanation of Black-box Models", section 4.3, made signed: a
-crop is blurred place by place, those first that the map says make it look oldest, and the age must fall sooner than in
-a random order; in the reverse order it must fall later, or rise. The random order is that of the same map with its
-cells shuffled: places of the same size and smoothness, for single pixels strewn over a face would be noise that a
-network takes for age by itself.
+Petsiuk et al. 2018, "RISE: Randomized Input Sampling for Explanation of Black-box Models", section 4.3, made signed:
+places of a crop give way one after the other, those first that the map says make it look oldest, and the age must fall
+sooner than in a random order; in the reverse order it must fall later, or rise. The random order is that of the same
+map with its cells shuffled: places of the same size and smoothness, for single pixels strewn over a face would be noise
+that a network takes for age by itself.
 
-Insertion, from the blurred crop to the sharp one in the map's order, shows the same crops as deletion in the reverse
+What gives way is replaced by the same places of another face that is answered the same age. A blurred or painted place
+is not an absent one to an age network: it is a smooth one, and looks young wherever it lies. Another face of the same
+age shows what such places look like on average; the age of the whole exchange is the same, so that a curve tells only
+what the order does.
+
+Insertion, from the other face to the crop in the map's order, shows the same pictures as deletion in the reverse
 order, from its end to its beginning. It is read off, not asked again.
 """
 
@@ -17,34 +22,33 @@ from numpy.typing import NDArray
 
 from agepred_edge import enlarge_map
 from agepred_train.cells import CellGrid
-from agepred_train.evaluation.degradations import blurred
 from agepred_train.explain.explainers import Column, Explainer
 
 ORDERS = ("map", "random", "reverse")
 STEPS = 10
 """A tenth of the pixels more from picture to picture."""
-BLUR = 0.1
-"""Standard deviation of the blur in shares of the crop's side: no wrinkle and no eye is left, light and skin are."""
-
 SHARES = np.arange(STEPS + 1) / STEPS
-"""Shares of the pixels that are blurred, [STEPS + 1]."""
+"""Shares of the pixels that are replaced, [STEPS + 1]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Curves:
-    """Ages in years while one crop is blurred, an array [STEPS + 1] for each order; they begin and end alike."""
+    """Ages in years while one crop becomes another, an array [STEPS + 1] for each order; they begin and end alike."""
 
     map: Column
     random: Column
     reverse: Column
 
 
-def delete(explainer: Explainer, crop: NDArray[np.uint8], cells: NDArray[np.float32], seed: int) -> Curves:
-    """Blur a crop in the three orders and ask for its age each time.
+def delete(
+    explainer: Explainer, crop: NDArray[np.uint8], other: NDArray[np.uint8], cells: NDArray[np.float32], seed: int
+) -> Curves:
+    """Replace a crop in the three orders and ask for its age each time.
 
     Args:
         explainer: whose ages count.
         crop: [side, side, 3].
+        other: what it is replaced by, [side, side, 3].
         cells: the map [h, w].
         seed: of the shuffled cells.
     """
@@ -52,9 +56,8 @@ def delete(explainer: Explainer, crop: NDArray[np.uint8], cells: NDArray[np.floa
     shuffled = rng.permutation(cells.ravel()).reshape(cells.shape)
     by_map = order_of(cells, explainer.side, explainer.grid)
     orders = (by_map, order_of(shuffled, explainer.side, explainer.grid), by_map[::-1])
-    base = blurred(crop, BLUR * explainer.side)
-    between = [mixed(crop, base, order, share) for order in orders for share in SHARES[1:-1]]
-    first, *ages, last = explainer.ages(np.stack([crop, *between, base]))
+    between = [mixed(crop, other, order, share) for order in orders for share in SHARES[1:-1]]
+    first, *ages, last = explainer.ages(np.stack([crop, *between, other]))
     rows = np.reshape(ages, (len(ORDERS), STEPS - 1))
     curves = [np.concatenate([[first], row, [last]]) for row in rows]
     return Curves(**dict(zip(ORDERS, curves, strict=True)))
@@ -66,11 +69,13 @@ def order_of(cells: NDArray[np.float32], side: int, grid: CellGrid) -> NDArray[n
     return np.argsort(-heat.ravel(), kind="stable")
 
 
-def mixed(crop: NDArray[np.uint8], base: NDArray[np.uint8], order: NDArray[np.intp], share: float) -> NDArray[np.uint8]:
-    """Return the crop with the first share of the pixels in that order replaced by those of the base."""
+def mixed(
+    crop: NDArray[np.uint8], other: NDArray[np.uint8], order: NDArray[np.intp], share: float
+) -> NDArray[np.uint8]:
+    """Return the crop with the first share of the pixels in that order replaced by those of the other."""
     result = crop.reshape(-1, 3).copy()
     replaced = order[: round(share * len(order))]
-    result[replaced] = base.reshape(-1, 3)[replaced]
+    result[replaced] = other.reshape(-1, 3)[replaced]
     return result.reshape(crop.shape)
 
 

@@ -22,10 +22,10 @@ _SHOWN = 200  # pixels of a picture's side
 _METHOD = """Grad-CAM of the answered age, before its ReLU: red places make a face look older, blue ones younger. A map
 says how many years each of its cells adds to the age or takes from it, to first order. The largest face of a picture
 counts; a decade's mean is over the faces whose labeled age, or range of ages, lies within it, on their mean crop."""
-_CHECK = """Deletion: more and more of a crop is blurred, the places first that the map says make it look oldest. A map
-that means something lets the age fall sooner than the same map with its cells shuffled (random), and the reverse order
-lets it fall later. Insertion begins with the blurred crop and sharpens it in the same orders: its crops are those of
-deletion in the reverse order. An area is the mean of a curve less the age of the whole crop."""
+_CHECK = """Deletion: more and more of a crop gives way to another face that is answered the same age, the places first
+that the map says make it look oldest. A map that means something lets the age fall sooner than the same map with its
+cells shuffled (random), and the reverse order lets it fall later. Insertion begins with the other face: its pictures
+are those of deletion in the reverse order. An area is the mean of a curve less the age of the whole crop."""
 _ORDER_TITLES = {"map": "in the map's order", "random": "in a random order", "reverse": "in the reverse order"}
 
 
@@ -43,9 +43,14 @@ def summary(document: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the first figures of a survey in words."""
     deletion, data = document["deletion"], document["data"]
     split = f", split {data['split']}" if data["split"] else ""
-    return [
+    counts = [
         ("pictures", f"{data['pictures']:,} of {data['name']}{split}"),
         ("without a face; unreadable", f"{data['no_face']:,}; {data['unreadable']:,}"),
+    ]
+    if deletion is None:
+        return [*counts, ("deletion", "not measured: there is one face, and none to exchange places with")]
+    return [
+        *counts,
         ("deletion, map against random order", _years(deletion["map_against_random"])),
         ("deletion, reverse against random order", _years(deletion["reverse_against_random"])),
         ("deletion, map against reverse order", _years(deletion["map_against_reverse"])),
@@ -66,8 +71,7 @@ def _page(survey: Survey, document: Mapping[str, Any]) -> str:
         "<h2>What was measured</h2>",
         table(["", ""], [(str(key), str(value)) for key, value in model.items()]),
         table(["file", "SHA-256"], list(data["sha256"].items())),
-        f"<p>agepred {escape(document['agepred'])}; {document['deletion']['bootstrap']['resamples']} resamples, "
-        f"seed {document['deletion']['bootstrap']['seed']}.</p></html>",
+        f"<p>agepred {escape(document['agepred'])}.</p></html>",
     ]
     return "\n".join(parts)
 
@@ -108,7 +112,9 @@ def _figure(caption: str, crop: NDArray[np.uint8], cells: ArrayLike, full: float
     return picture(buffer.getvalue(), caption)
 
 
-def _deletion(deletion: Mapping[str, Any]) -> list[str]:
+def _deletion(deletion: Mapping[str, Any] | None) -> list[str]:
+    if deletion is None:
+        return []
     shares, curves = deletion["shares"], deletion["curves"]
     inserted = {"map": curves["reverse"][::-1], "random": curves["random"][::-1], "reverse": curves["map"][::-1]}
     ages = [age for curve in curves.values() for age in curve]
@@ -130,14 +136,15 @@ def _deletion(deletion: Mapping[str, Any]) -> list[str]:
             y_end=float(max(high, low + 5)),
         )
         for title, x_title, lines in (
-            ("Deletion", "share of the pixels blurred", curves),
-            ("Insertion", "share of the pixels sharp", inserted),
+            ("Deletion", "share of the pixels replaced", curves),
+            ("Insertion", "share of the pixels put in", inserted),
         )
     ]
     return [
         f"<h2>Does the map mean something?</h2><p>{escape(_CHECK)}</p>",
         *plots,
         table(["area under the deletion curve", "years [95 %, bootstrap over faces, paired]"], rows),
+        f"<p>{deletion['bootstrap']['resamples']} resamples, seed {deletion['bootstrap']['seed']}.</p>",
     ]
 
 

@@ -14,7 +14,8 @@ from agepred_train.data import Sample
 from agepred_train.evaluation.bootstrap import LEVEL, RESAMPLES, SEED, mean_interval
 from agepred_train.evaluation.figures import DECADES
 from agepred_train.evaluation.labels import LabeledSet, Part
-from agepred_train.explain.deletion import BLUR, ORDERS, SHARES, Curves, area, delete
+from agepred_train.explain.deletion import ORDERS, SHARES, Curves, area, delete
+from agepred_train.explain.donors import Donors
 from agepred_train.explain.explainers import Explainer
 from agepred_train.progress import progress_bar
 
@@ -88,7 +89,7 @@ class Survey:
             "decades": {
                 f"{low}-{high}": _figures(decade) for (low, high), decade in self.decades.items() if decade.count
             },
-            "deletion": deletion_figures(self.curves),
+            "deletion": deletion_figures(self.curves) if self.curves else None,
         }
 
 
@@ -107,6 +108,7 @@ def survey(explainer: Explainer, finder: Finder, labeled: LabeledSet, split: Par
     """
     samples = labeled.part(split, limit)
     result = Survey(explainer=explainer, labeled=labeled, split=split, pictures=len(samples))
+    donors = Donors()
     for number, (sample, crop) in enumerate(_crops(explainer, finder, samples, result)):
         explained = explainer.explain(crop[None])
         cells, age = explained.maps[0], float(explained.ages[0])
@@ -114,8 +116,11 @@ def survey(explainer: Explainer, finder: Finder, labeled: LabeledSet, split: Par
         for (low, high), decade in result.decades.items():
             if low <= sample.age_min and sample.age_max <= high:
                 decade.add(crop, cells, age)
-        result.curves.append(delete(explainer, crop, cells, seed=number))
-    if not result.curves:
+        other = donors.nearest(age)
+        if other is not None:  # the first face finds none
+            result.curves.append(delete(explainer, crop, other, cells, seed=number))
+        donors.add(age, crop)
+    if not result.everybody.count:
         raise DataError(
             f"{labeled.name}: a face is found in none of {len(samples)} pictures, first {samples[0].name}; "
             f"{result.unreadable} cannot be decoded; give pictures of faces, or another detector with --face-model"
@@ -149,7 +154,7 @@ def deletion_figures(curves: Sequence[Curves]) -> dict[str, Any]:
     areas = {order: np.array([area(curve) for curve in rows]) for order, rows in ages.items()}
     return {
         "faces": len(curves),
-        "blur": BLUR,
+        "replaced_by": "the nearest answered age",
         "shares": SHARES.tolist(),
         "bootstrap": {"resamples": RESAMPLES, "level": LEVEL, "seed": SEED},
         "curves": {order: rows.mean(axis=0).tolist() for order, rows in ages.items()},
