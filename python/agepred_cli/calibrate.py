@@ -69,7 +69,9 @@ def calibrate(  # noqa: PLR0917 - Typer reads the parameters by name
         answers, _ = evaluate_file(model, finder, question, kept, title=model.name)
         calibration = calibrating.fit(answers)
         coverage = calibrating.crossed_coverage(answers)
-        written = calibrating.calibrate_file(model, target, calibration)
+        written = calibrating.calibrate_file(
+            model, target, calibration, split=question.named_split, hashes=labeled.hashes
+        )
     typer.echo(f"temperature times {calibration.temperature:.3f}")
     for level, (before, after) in coverage.items():
         typer.echo(f"{level:.0%} intervals hold {before:.1%} of the ages; calibrated {after:.1%}")

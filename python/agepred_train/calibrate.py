@@ -7,7 +7,8 @@ Candes 2019; here by age, with weights that fall linearly from one knot to the n
 """
 
 import dataclasses
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,9 @@ _MOST_KNOTS = 10
 _FOLDS = 5
 _LEAST = 1e-12  # probability of a label that a model held for impossible
 
+ORIGIN_KEY = "agepred.calibration"
+"""Of a model file: the split that a calibration was fitted on, and the hashes of its sets; JSON."""
+
 Column = NDArray[np.float64]
 
 
@@ -44,8 +48,17 @@ class Calibration:
     offsets: IntervalOffsets
 
 
-def calibrate_file(model: Path, out: Path, calibration: Calibration) -> Path:
+def calibrate_file(
+    model: Path, out: Path, calibration: Calibration, *, split: str | None, hashes: Mapping[str, str]
+) -> Path:
     """Write a model file with another temperature and other offsets and return its path.
+
+    Args:
+        model: the file.
+        out: where the new one is written; may be `model`.
+        calibration: what it is told.
+        split: whose pictures that was fitted on; None for all of them. The file says so.
+        hashes: of the sets that these are of.
 
     Raises:
         FileNotFoundError, DataError: `model` is not there, or is no age model of ours.
@@ -57,7 +70,8 @@ def calibrate_file(model: Path, out: Path, calibration: Calibration) -> Path:
     except (KeyError, ValueError) as error:
         raise DataError(f"{model}: no age model of agepred ({error!r})") from error
     del graph.metadata_props[:]
-    changed = {"agepred.temperature": f"{temperature:.4f}", **calibration.offsets.to_keys()}
+    fitted_on = json.dumps({"split": split, "sha256": dict(hashes)})
+    changed = {"agepred.temperature": f"{temperature:.4f}", **calibration.offsets.to_keys(), ORIGIN_KEY: fitted_on}
     helper.set_model_props(graph, keys | changed)
     return write_model(graph, out)
 

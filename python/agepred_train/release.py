@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agepred_train.archive import DataError
+from agepred_train.calibrate import ORIGIN_KEY
 from agepred_train.card import write_card
 from agepred_train.fit import BEST_CHECKPOINT, RECORD
 from agepred_train.graph import read_keys, read_model
@@ -140,6 +141,7 @@ def _evaluations(
     for path in parts.tables:
         if not any(is_table_of(path, hashes) for hashes in trained):
             raise ReleaseError(f"{path} is not a table that {parts.run} or a teacher was trained on: name those")
+    trained += [hashes for model in (parts.int8, parts.fp32) if (hashes := _calibrated_on(model))]
     digests = {"int8": sha256_of_file(parts.int8), "fp32": sha256_of_file(parts.fp32)}
     result: dict[str, dict[str, Any]] = {}
     for path in parts.evaluations:
@@ -198,6 +200,23 @@ def _trained_on(record: Mapping[str, Any]) -> Mapping[str, str]:
         return dict(record["data"]["sha256"])
     except (KeyError, TypeError, ValueError) as error:
         raise ReleaseError("a training's record does not say which data it read: train again") from error
+
+
+def _calibrated_on(model: Path) -> dict[str, str]:
+    """Return the hashes of what a calibration was fitted on; none where the file is not calibrated."""
+    keys = read_keys(read_model(model))
+    if "agepred.interval.levels" not in keys:
+        return {}
+    try:
+        origin = json.loads(keys[ORIGIN_KEY])
+        split, hashes = origin["split"], dict(origin["sha256"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReleaseError(f"{model} does not say what it was calibrated on: calibrate again") from error
+    if split not in {"val", "train"}:
+        raise ReleaseError(
+            f"{model} was calibrated on {f'the split {split}' if split else 'all pictures of a set'}: calibrate on val"
+        )
+    return hashes
 
 
 def _unseen(data: Mapping[str, Any], trained: Sequence[Mapping[str, str]], tables: Sequence[Path]) -> str:

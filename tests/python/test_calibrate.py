@@ -1,5 +1,6 @@
 """Calibration: what it fits makes intervals true on pictures it has not seen, and the core does what Python does."""
 
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -131,10 +132,13 @@ def test_malformed_offsets_are_refused_here_and_in_the_core(int8_model, tmp_path
         AgeEstimator(tmp_path / "odd.onnx")
 
 
+FITTED_ON = {"split": "val", "hashes": {"faces.tar": "a" * 64}}
+
+
 @pytest.fixture(scope="module")
 def calibrated(int8_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("calibrated") / "int8.onnx"
-    return calibrate_file(int8_model, path, Calibration(temperature=1.7, offsets=OFFSETS))
+    return calibrate_file(int8_model, path, Calibration(temperature=1.7, offsets=OFFSETS), **FITTED_ON)
 
 
 @pytest.mark.parametrize("level", [0.2, 0.5, 0.8, 0.9, 0.97])
@@ -156,7 +160,8 @@ def test_a_file_gets_a_flatter_distribution_and_keeps_the_rest(calibrated, int8_
     assert other.age == pytest.approx(float(mean_and_stddev(expected, 0)[0][0]), abs=0.01)
     old, new = (read_keys(read_model(path)) for path in (int8_model, calibrated))
     changed = {name for name in new if new[name] != old.get(name)}
-    assert changed == {"agepred.temperature", *OFFSETS.to_keys()}
+    assert changed == {"agepred.temperature", *OFFSETS.to_keys(), "agepred.calibration"}
+    assert json.loads(new["agepred.calibration"]) == {"split": "val", "sha256": {"faces.tar": "a" * 64}}
 
 
 def test_what_is_no_age_model_is_refused_and_stays(tmp_path):
@@ -164,7 +169,7 @@ def test_what_is_no_age_model_is_refused_and_stays(tmp_path):
     before = default_face_model().read_bytes()
     path.write_bytes(before)
     with pytest.raises(DataError, match="no age model"):
-        calibrate_file(path, path, Calibration(temperature=1.0, offsets=OFFSETS))
+        calibrate_file(path, path, Calibration(temperature=1.0, offsets=OFFSETS), **FITTED_ON)
     assert path.read_bytes() == before
 
 

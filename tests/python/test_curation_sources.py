@@ -156,6 +156,7 @@ def test_a_named_layout_that_does_not_fit_is_refused(tmp_path, layout):
         (b"name,years\n", "no column names the file"),
         (b"file,years\n", "no column names the age"),
         (b"file,age_min\n", "no column names the age"),
+        (b"file,age,age_max\na.jpg,3,9\n", "age_max is there without the other end"),
         (b"file,age\n", "no rows"),
         (b"file,age\na.jpg\n", "has 1 fields"),
         (b"file,age\na.jpg,3\na.jpg,4\n", "listed on line 2 already"),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import onnx
 import pytest
 from tiny_evaluation import UTKFACE, document
@@ -11,7 +12,10 @@ from tiny_set import crops, make_run
 from agepred_train import release as releasing
 from agepred_train import start_weights
 from agepred_train.archive import DataError
+from agepred_train.calibrate import Calibration, calibrate_file
+from agepred_train.evaluation.offsets import IntervalOffsets
 from agepred_train.export import export
+from agepred_train.graph import read_keys
 from agepred_train.quantize import Quantization, quantize_graph
 from agepred_train.release import Parts, ReleaseError, release
 from agepred_train.storage import sha256_of_file, write_json
@@ -220,6 +224,40 @@ def test_what_a_teacher_has_seen_is_not_released_as_unseen(taught, tmp_path, whi
     path.write_text(json.dumps(record))
     with pytest.raises(ReleaseError, match="which data"):
         release(taught, tmp_path, name="age_tiny")
+
+
+@pytest.mark.parametrize(
+    ("split", "hashes", "error", "words"),
+    [
+        ("val", UTKFACE, None, ""),
+        ("test", UTKFACE, ReleaseError, "calibrated on the split test: calibrate on val"),
+        (None, {"mine.tar": "9" * 64}, ReleaseError, "calibrated on all pictures of a set"),
+        ("val", {**UTKFACE, "utkface.csv": "c" * 64}, SeenError, "name it with --data"),
+    ],
+)
+def test_intervals_fitted_on_measured_pictures_are_refused(parts, tmp_path, split, hashes, error, words):
+    one = IntervalOffsets(levels=np.array([0.8]), ages=np.array([30.0]), low=np.zeros((1, 1)), high=np.zeros((1, 1)))
+    calibration = Calibration(temperature=1.0, offsets=one)
+    int8 = calibrate_file(parts.int8, tmp_path / "int8.onnx", calibration, split=split, hashes=hashes)
+    write_json(tmp_path / "utkface.json", document(int8, parts.fp32))
+    changed = dataclasses.replace(parts, int8=int8, evaluations=[tmp_path / "utkface.json"])
+    if error is None:
+        metrics = json.loads((release(changed, tmp_path, name="age_tiny") / "metrics.json").read_text())
+        assert metrics["files"]["int8.onnx"]["calibrated"]
+        return
+    with pytest.raises(error, match=words):
+        release(changed, tmp_path, name="age_tiny")
+
+
+def test_a_calibration_of_unknown_origin_is_refused(parts, tmp_path):
+    model = onnx.load(parts.int8)
+    one = IntervalOffsets(levels=np.array([0.8]), ages=np.array([30.0]), low=np.zeros((1, 1)), high=np.zeros((1, 1)))
+    onnx.helper.set_model_props(model, read_keys(model) | one.to_keys())
+    onnx.save(model, tmp_path / "int8.onnx")
+    write_json(tmp_path / "utkface.json", document(tmp_path / "int8.onnx", parts.fp32))
+    changed = dataclasses.replace(parts, int8=tmp_path / "int8.onnx", evaluations=[tmp_path / "utkface.json"])
+    with pytest.raises(ReleaseError, match="does not say what it was calibrated on"):
+        release(changed, tmp_path, name="age_tiny")
 
 
 def test_known_start_weights_are_those_in_use(shared):

@@ -114,9 +114,9 @@ class RowReader:
                 f"{table}: no column names the {'file' if file is None else 'age'}; the header must name "
                 f"one of {', '.join(_FILE)} and one of {', '.join(_AGE)}, or age_min and age_max"
             )
-        return RowReader(
-            header=header, file=file, age=age, bounds=bounds if len(bounds) == 2 else (), ranges=ranges, split=split
-        )
+        if len(bounds) == 1:
+            raise DataError(f"{table}: {bounds[0]} is there without the other end; name both age_min and age_max")
+        return RowReader(header=header, file=file, age=age, bounds=bounds, ranges=ranges, split=split)
 
     @property
     def has_splits(self) -> bool:
