@@ -51,6 +51,12 @@ def save(picture: Image.Image, target: Path) -> None:
     try:
         picture.save(beside, format="JPEG" if target.suffix == ".jpg" else "PNG", quality=_JPEG_QUALITY)
         beside.replace(target)
-    except OSError:
+    except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def unwritten(target: Path, error: Exception) -> str:
+    """What to say where an annotated picture could not be drawn or stored: no room, no rights, no memory."""
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return f"cannot write {target}: {reason}"

@@ -206,8 +206,8 @@ def _explain_photo(
         try:
             annotated.save(draw_heat(pixels, faces, frame), target)
             outcome["saved"] = str(target)
-        except OSError as error:
-            outcome["error"] = f"cannot write {target}: {error.strerror or error}"
+        except (OSError, ValueError, MemoryError) as error:
+            outcome["error"] = annotated.unwritten(target, error)
     return faces, outcome
 
 

@@ -91,7 +91,6 @@ def predict_one(estimator: AgeEstimator, photo: Path, target: Path | None) -> Ou
     if target is not None:
         try:
             annotated.save(draw_faces(pixels, faces), target)
-        except OSError as error:
-            problem = f"cannot write {target}: {error.strerror or error}"
-            return Outcome(photo=photo, faces=faces, error=problem)
+        except (OSError, ValueError, MemoryError) as error:
+            return Outcome(photo=photo, faces=faces, error=annotated.unwritten(target, error))
     return Outcome(photo=photo, faces=faces, saved=target)

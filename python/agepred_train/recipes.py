@@ -250,14 +250,22 @@ def agepred_mobilenet_v2() -> Recipe:
     """Return the recipe of the released model: several data sets, growing crops, and what cameras and messengers do."""
     return Recipe(
         name="agepred_mobilenet_v2",
-        start_side=80,
-        growth_epochs=11,
-        epochs=20,
+        crop_side=128,
+        start_side=96,
+        growth_epochs=7,
+        epochs=15,
         blur_share=0.1,
-        sharpen_share=0.1,
+        sharpen_share=0.2,
         rescale_share=0.15,
         jpeg_share=0.15,
         exposure_share=0.15,
+    )
+
+
+def agepred_teacher() -> Recipe:
+    """Return the recipe of the network that teaches the released one: larger, of larger crops, on the same pictures."""
+    return replace(
+        agepred_mobilenet_v2(), name="agepred_teacher", backbone="efficientnet_lite2", crop_side=144, epochs=12
     )
 
 
@@ -337,6 +345,7 @@ _REFERENCE_BACKBONES = ("mobilenet_v2", "resnet50", "efficientnet_b0", "efficien
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "first_light": first_light,
     "agepred_mobilenet_v2": agepred_mobilenet_v2,
+    "agepred_teacher": agepred_teacher,
     **{f"reference_groups_{backbone}": partial(_reference_groups, backbone) for backbone in _REFERENCE_BACKBONES},
     "reference_regression_mobilenet_v2": reference_regression_mobilenet_v2,
     "smoke": smoke,

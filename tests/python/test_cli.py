@@ -197,6 +197,21 @@ def test_picture_that_cannot_be_saved_is_reported(model, hopper_path, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["grace_hopper-ages.jpg"]
 
 
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("too wide"), OSError(28, "No space left on device")])
+def test_picture_that_cannot_be_drawn_leaves_nothing_behind(model, hopper_path, tmp_path, monkeypatch, error):
+    def fail(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("PIL.Image.Image.save", fail)
+    result = run("predict", hopper_path, "--model", model, "--save", tmp_path)
+    assert result.exit_code == 1
+    assert f"cannot write {tmp_path}" in result.stderr
+    assert {"MemoryError": "MemoryError", "ValueError": "too wide", "OSError": "No space left"}[
+        type(error).__name__
+    ] in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_threshold_leaves_faces_out(model, hopper_path):
     (face,) = predicted(model, hopper_path)["pictures"][0]["faces"]
     assert face["score"] < 0.99

@@ -69,6 +69,13 @@ def workplace(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "weights": str(shared / "weights" / "mobilenet_v2_imagenet.pth"),
         "detector": str(ROOT / parameters["detector"]),
         "recipes": str(ROOT / parameters["recipes"]),
+        # In place of what the stage `fetch` would bring.
+        "teach": {
+            "package": "none",
+            "weights": str(shared / "weights" / "mobilenet_v2_imagenet.pth"),
+            "recipe": "smoke",
+            "options": {"set": ["width=1.0", "epochs=1", "seed=2"]},
+        },
         "train": {"recipe": "smoke", "options": {"set": ["width=1.0", "epochs=1"]}},
         "quantize": {"options": {"crops": 16}},
     }
@@ -98,7 +105,7 @@ def commit(folder: Path) -> None:
 
 
 def test_one_command_makes_a_release_and_versions_can_be_compared(workplace: Path) -> None:
-    run(workplace, "dvc", "repro")
+    run(workplace, "dvc", "repro", "release")
     released = workplace / "models" / "small-9.8.7"
     assert {path.name for path in released.iterdir()} == {"int8.onnx", "fp32.onnx", "card.md", "metrics.json"}
     metrics = json.loads((released / "metrics.json").read_text())
@@ -108,20 +115,21 @@ def test_one_command_makes_a_release_and_versions_can_be_compared(workplace: Pat
     assert all(row["calibrated"] for row in metrics["files"].values())
     assert "## Degraded pictures" in (released / "card.md").read_text()
     assert "Not measured" not in (released / "card.md").read_text()
+    assert "Teacher 1" in (released / "card.md").read_text()
     commit(workplace)
     in_git = run(workplace, "git", "ls-files").split()
     assert {"dvc.lock", "models/small.json", "models/small-9.8.7/int8.onnx"} <= set(in_git)
     assert not [name for name in in_git if name.startswith("build/")]
 
     # Nothing has changed: nothing is done.
-    assert "Data and pipelines are up to date" in run(workplace, "dvc", "repro")
+    assert "Data and pipelines are up to date" in run(workplace, "dvc", "repro", "release")
 
     # What does not depend on a changed parameter stays; the figures of both versions stand side by side.
     parameters = yaml.safe_load((workplace / "params.yaml").read_text())
     parameters["quantize"]["options"]["crops"] = 32
     (workplace / "params.yaml").write_text(yaml.safe_dump(parameters))
-    said = run(workplace, "dvc", "repro")
-    for stage in ("prepare", "train", "export", "calibrate@fp32"):
+    said = run(workplace, "dvc", "repro", "release")
+    for stage in ("prepare", "teach", "train", "export", "calibrate@fp32"):
         assert f"Stage '{stage}' didn't change, skipping" in said
     difference = json.loads(run(workplace, "dvc", "metrics", "diff", "--json"))["models/small.json"]
     assert difference["utkface-test.int8.mae"]["diff"] != 0
