@@ -69,12 +69,13 @@ def workplace(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "weights": str(shared / "weights" / "mobilenet_v2_imagenet.pth"),
         "detector": str(ROOT / parameters["detector"]),
         "recipes": str(ROOT / parameters["recipes"]),
-        # In place of what the stage `fetch` would bring.
-        "teach": {
-            "package": "none",
-            "weights": str(shared / "weights" / "mobilenet_v2_imagenet.pth"),
-            "recipe": "smoke",
-            "options": {"set": ["width=1.0", "epochs=1", "seed=2"]},
+        "teachers": {
+            key: {
+                "recipe": "smoke",
+                "weights": str(shared / "weights" / "mobilenet_v2_imagenet.pth"),
+                "options": {"set": ["width=1.0", "epochs=1", f"seed={seed}"]},
+            }
+            for seed, key in enumerate(("large", "small"), 2)
         },
         "train": {"recipe": "smoke", "options": {"set": ["width=1.0", "epochs=1"]}},
         "quantize": {"options": {"crops": 16}},
@@ -115,7 +116,7 @@ def test_one_command_makes_a_release_and_versions_can_be_compared(workplace: Pat
     assert all(row["calibrated"] for row in metrics["files"].values())
     assert "## Degraded pictures" in (released / "card.md").read_text()
     assert "Not measured" not in (released / "card.md").read_text()
-    assert "Teacher 1" in (released / "card.md").read_text()
+    assert "Teacher 2" in (released / "card.md").read_text()
     commit(workplace)
     in_git = run(workplace, "git", "ls-files").split()
     assert {"dvc.lock", "models/small.json", "models/small-9.8.7/int8.onnx"} <= set(in_git)
@@ -129,7 +130,7 @@ def test_one_command_makes_a_release_and_versions_can_be_compared(workplace: Pat
     parameters["quantize"]["options"]["crops"] = 32
     (workplace / "params.yaml").write_text(yaml.safe_dump(parameters))
     said = run(workplace, "dvc", "repro", "release")
-    for stage in ("prepare", "teach", "train", "export", "calibrate@fp32"):
+    for stage in ("prepare", "teach@large", "train", "export", "calibrate@fp32"):
         assert f"Stage '{stage}' didn't change, skipping" in said
     difference = json.loads(run(workplace, "dvc", "metrics", "diff", "--json"))["models/small.json"]
     assert difference["utkface-test.int8.mae"]["diff"] != 0
