@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from agepred_train.archive import DataError
 from agepred_train.fit import BEST_CHECKPOINT
+from agepred_train.folding import fold_normalization
 from agepred_train.heads import head_of
 from agepred_train.network import load_run
 from agepred_train.recipes import Recipe
@@ -40,8 +41,10 @@ class Teachers:
                     f"{run}: answers with the head {recipe.head}, the student with {student.head}; "
                     "teach a distribution by distributions, or groups by groups"
                 )
-        self._networks: list[nn.Module] = [network.requires_grad_(False) for network, _ in loaded]
+        self._networks: list[nn.Module] = [network for network, _ in loaded]
         for network in self._networks:
+            fold_normalization(network)
+            network.requires_grad_(False)
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
 
     def to(self, device: torch.device) -> None:

@@ -106,6 +106,8 @@ class Recipe:
     """Share of training crops exposed by -2 to +1 stops in linear light, 0 to 1."""
     erase_share: float = 0.3
     """Share of training crops with a rectangle painted over, 0 to 1."""
+    mix_share: float = 0.0
+    """Share of training crops with another one of their batch laid over them, up to half of it, 0 to 1."""
     min_face_side: float = MIN_FACE_SIDE
     """Training pictures whose largest face has a shorter box side are dropped, in pixels, at least 0; those of a
     table of `agepred data` are judged there, by its --min-face."""
@@ -232,6 +234,7 @@ _LIMITS = (
     ("jpeg_share", 0, 1),
     ("exposure_share", 0, 1),
     ("erase_share", 0, 1),
+    ("mix_share", 0, 1),
     ("min_face_side", 0, UNBOUNDED),
     ("max_train_samples", 0, UNBOUNDED),
     ("num_workers", 0, 256),

@@ -12,8 +12,9 @@ from agepred_train.distill import Teachers
 from agepred_train.fit import versions
 from agepred_train.freezing import freeze, open_stages
 from agepred_train.heads import head_of
-from agepred_train.labels import Batch, outside
+from agepred_train.labels import Batch, Labels, outside
 from agepred_train.loss import distillation_loss
+from agepred_train.mixing import mixed
 from agepred_train.network import make_network, stages
 from agepred_train.optimize import configure
 from agepred_train.overrides import to_dict
@@ -73,9 +74,15 @@ class AgeTask(lightning.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch."""
+        mixture = mixed(batch, self.recipe.mix_share) if self.recipe.mix_share else None
+        if mixture is not None:
+            batch = mixture.batch
         # Crops arrive with the channels innermost in memory; the weights match (see `train`).
         outputs = self.network(shrunk(batch.crops, self.recipe.side_in(self.current_epoch)))
-        loss = (batch.labels.weight * self._head.loss(outputs, batch.labels)).mean()
+        costs = self._cost(outputs, batch.labels)
+        if mixture is not None:
+            costs = torch.lerp(self._cost(outputs, mixture.others), costs, mixture.own)
+        loss = costs.mean()
         if self._teachers is not None and batch.teacher_crops is not None:
             temperature = self.recipe.temperature
             teacher = self._teachers.distribution(batch.teacher_crops, temperature)
@@ -133,6 +140,9 @@ class AgeTask(lightning.LightningModule):
         """The names of what an epoch's line holds."""
         others = [f"{name}_{source}" for source in self._sources[1:] for name in ("val_mae", "val_inside")]
         return ["train_loss", "val_mae", "val_loss", "val_accuracy", *others]
+
+    def _cost(self, outputs: Tensor, labels: Labels) -> Tensor:
+        return labels.weight * self._head.loss(outputs, labels)
 
     @property
     def _shared(self) -> bool:
