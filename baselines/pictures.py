@@ -70,7 +70,7 @@ def answer_all(options: argparse.Namespace, answer: Answer, *, software: str) ->
 
 def _names(table: Path, split: str | None, limit: int | None) -> list[str]:
     with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = [row for row in csv.DictReader(file) if split is None or row["split"] == split]
+        rows = [row for row in csv.DictReader(file) if split is None or row.get("split") == split]
     if not rows:
         raise SystemExit(f"{table}: no picture belongs to the split {split}")
     count = min(limit or len(rows), len(rows))

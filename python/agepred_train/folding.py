@@ -1,4 +1,4 @@
-"""Batch normalization folded into the convolutions before it: networks that only answer take half of the time."""
+"""Batch normalization folded into the convolutions before it, for networks that only answer."""
 
 from itertools import pairwise
 
