@@ -36,7 +36,9 @@ def release(  # noqa: PLR0917 - Typer reads the parameters by name
     teachers: Annotated[
         list[Path] | None,
         typer.Option(
-            "--teacher", metavar="RUN", help="A run that taught this one, or one that did; all must be named."
+            "--teacher",
+            metavar="RUN",
+            help="A run that taught this one or that it began from, and theirs; all must be named.",
         ),
     ] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="Of the model.")] = "age_mobilenet_v2",

@@ -17,6 +17,7 @@ Examples:
   agepred train first_light ../shared/data/utkface.tar --resume
   agepred train agepred_mobilenet_v2 utkface.tar fairface.tar --set source_weights=fairface=0.3
   agepred train agepred_mobilenet_v2 utkface.tar --teacher build/runs/large --out build/runs/taught
+  agepred train agepred_mobilenet_v2 mine.csv --weights build/runs/taught --set learning_rate=3e-4
   agepred train reference_groups_efficientnet_lite0 utkface.tar --weights efficientnet-lite0-57934424.pth
   agepred train first_light utkface.tar --set devices=2 --set batch_size=32
 \b
@@ -38,7 +39,9 @@ def train(  # noqa: PLR0917 - Typer reads the parameters by name
     ],
     changes: Changes = None,
     out: RunFolder = None,
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="ImageNet weights to start from.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE|RUN", help="ImageNet weights, or a finished run, to start from.")
+    ] = None,
     teachers: Annotated[
         list[Path] | None,
         typer.Option("--teacher", metavar="RUN", help="A finished run to learn from; several answer as their mean."),

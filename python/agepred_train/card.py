@@ -13,6 +13,7 @@ from agepred_train.evaluation.subgroups import GAP_PICTURES
 from agepred_train.evaluation.verification import CHALLENGE_AGE, LEGAL_AGE
 from agepred_train.known_sets import KnownSet, sets_of, title_of
 from agepred_train.markdown import table
+from agepred_train.resume import FROM_RUN
 from agepred_train.start_weights import describe_weights
 from agepred_train.unseen import BY_NAME, OTHER_SET, SAME_SPLITS
 
@@ -178,8 +179,8 @@ def _training(metrics: Metrics) -> str:
         "\n".join(
             [
                 "- Code and this file's packaging: MIT.",
-                _item(describe_weights(record["start_weights_sha256"])),
-                *(_item(_teacher(number, one)) for number, one in enumerate(metrics["teachers"], 1)),
+                _item(_lineage(record)),
+                *(_item(_other_run(one)) for one in metrics["teachers"]),
             ]
         ),
     ]
@@ -207,13 +208,21 @@ def _title(name: str, known: KnownSet) -> str:
     return known.title or f"`{name}` (none that is known here)"
 
 
-def _teacher(number: int, teacher: Mapping[str, Any]) -> str:
-    """Return who taught, and from which sets under which terms: they bear on the weights as much."""
-    head = f"Teacher {number} (sha256 {teacher['sha256']})"
-    record = teacher["record"]
+def _lineage(record: Mapping[str, Any]) -> str:
+    """Return what a training began from, and which runs taught it."""
+    began = describe_weights(record["start_weights_sha256"])
+    if record.get(FROM_RUN):
+        began = f"The weights were trained from those of the run with sha256 {record['start_weights_sha256']}."
+    teachers = record.get("teachers_sha256")
+    return f"{began} Beside the labels taught by the runs with sha256 {', '.join(teachers)}." if teachers else began
+
+
+def _other_run(run: Mapping[str, Any]) -> str:
+    """Return what taught or was begun from, and of which sets under which terms: they bear on the weights as much."""
+    record = run["record"]
     sets = [f"{_title(name, known)} ({known.terms})" for name, known in sets_of(record["data"]["sha256"]).items()]
     backbone = record["recipe"].get("backbone", "mobilenet_v2")
-    return f"{head}: a {backbone} trained on {', '.join(sets)}. {describe_weights(record['start_weights_sha256'])}"
+    return f"Run with sha256 {run['sha256']}: a {backbone} trained on {', '.join(sets)}. {_lineage(record)}"
 
 
 def _subgroups(evaluation: Mapping[str, Any]) -> str:

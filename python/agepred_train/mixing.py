@@ -1,4 +1,4 @@
-"""Crops laid over one another, each with a share of the other's label, so that a network learns what lies between faces.
+"""Crops laid over one another, each with a share of the other's label: a network learns what lies between faces.
 
 Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization"; beside teachers, Beyer et al. 2022, "Knowledge
 distillation: A good teacher is patient and consistent": teachers are asked about the same mixture, and what they say of

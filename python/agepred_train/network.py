@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from agepred_train.archive import DataError
 from agepred_train.efficientnet_lite import LAST_CHANNELS, EfficientNetLite
-from agepred_train.fit import load_best
+from agepred_train.fit import load_best, load_weights
 from agepred_train.heads import head_of
 from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO, AgeNetwork, load_backbone, read_checkpoint
 from agepred_train.recipes import Recipe
@@ -71,12 +71,20 @@ def make_network(recipe: Recipe) -> Network:
 
 
 def load_start_weights(network: Network, weights: Path) -> None:
-    """Load an ImageNet `state_dict` (any float type) of the backbone's architecture; the head stays as it is.
+    """Load what a training starts from.
+
+    Args:
+        network: is changed in place.
+        weights: an ImageNet `state_dict` (any float type) of the backbone's architecture, which leaves the head as it
+            is; or the folder of a finished run of the same architecture, which brings its head.
 
     Raises:
-        FileNotFoundError: the file is not there.
-        DataError: it is no `state_dict`, or its names or shapes are not those of this network.
+        FileNotFoundError: the file, or the run's checkpoint, is not there.
+        DataError: it is no `state_dict` or no run, or its names or shapes are not those of this network.
     """
+    if weights.is_dir():
+        load_weights(network, load_run(weights)[0], weights)
+        return
     if isinstance(network, AgeNetwork):
         load_backbone(network, weights)
         return

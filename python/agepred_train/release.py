@@ -14,6 +14,7 @@ from agepred_train.card import write_card
 from agepred_train.fit import BEST_CHECKPOINT, RECORD
 from agepred_train.graph import read_keys, read_model
 from agepred_train.key_figures import reading_document, set_name
+from agepred_train.resume import learned_from
 from agepred_train.storage import sha256_of_file, write_json
 from agepred_train.unseen import SeenError, how_unseen, is_table_of, pictures_by_set
 
@@ -44,8 +45,8 @@ class Parts:
     tables: Sequence[Path] = ()
     """What `agepred data` wrote for the training, where that did not read the sets as they are published."""
     teachers: Sequence[Path] = ()
-    """Folders of the runs that the network learned from beside the labels, and of those that taught these: what a
-    teacher has seen, the network has heard of."""
+    """Folders of the runs that the network learned from, as teachers or to go on from, and of those that these
+    learned from: what a teacher has seen, the network has heard of."""
     commands: Sequence[str] = ()
     """Command lines that produced all this, in order."""
 
@@ -264,21 +265,21 @@ def _constant_mae(document: Mapping[str, Any]) -> float | None:
 
 
 def _teachers(parts: Parts, record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return hash and training record of every teacher, and of those that taught them."""
+    """Return hash and training record of every run that the network learned from, and of those that they did."""
     named = {sha256_of_file(run / BEST_CHECKPOINT): run for run in parts.teachers}
     found: dict[str, dict[str, Any]] = {}
-    missing = list(record.get("teachers_sha256", ()))
+    missing = learned_from(record)
     while missing:
         digest = missing.pop(0)
         if digest in found:
             continue
         if digest not in named:
             raise ReleaseError(
-                f"{parts.run} was taught by a run whose checkpoint has the sha256 {digest}: name it with --teacher, so "
-                "that it can be told what was learned from it"
+                f"{parts.run} was taught by, or began from, a run whose checkpoint has the sha256 {digest}: name it "
+                "with --teacher, so that it can be told what was learned from it"
             )
         found[digest] = _read_object(named[digest] / RECORD)
-        missing += found[digest].get("teachers_sha256", ())
+        missing += learned_from(found[digest])
     if strangers := sorted(str(run) for digest, run in named.items() if digest not in found):
         raise ReleaseError(f"{', '.join(strangers)} did not teach {parts.run}: name the runs that did")
     return [{"sha256": digest, "record": one} for digest, one in found.items()]

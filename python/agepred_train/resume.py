@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agepred_train.data import Collection
-from agepred_train.fit import LAST_CHECKPOINT
+from agepred_train.fit import BEST_CHECKPOINT, LAST_CHECKPOINT
 from agepred_train.model import read_checkpoint
 from agepred_train.overrides import to_dict
 from agepred_train.prepare import Faces
@@ -18,6 +18,8 @@ from agepred_train.storage import sha256_of_file, write_json
 START = "start.json"
 
 _WEIGHTS = "start_weights_sha256"
+FROM_RUN = "starts_from_run"
+"""Set where these weights are a finished run's; absent where they are not."""
 
 
 class ResumeError(ValueError):
@@ -41,9 +43,23 @@ def describe_start(
             "sha256": faces.detector_sha256,
             "points_sha256": faces.points_sha256,
         },
-        _WEIGHTS: sha256_of_file(weights) if weights else None,
         "teachers_sha256": list(teachers_sha256),
+        **_describe_weights(weights),
     }
+
+
+def _describe_weights(weights: Path | None) -> dict[str, Any]:
+    if weights is None:
+        return {_WEIGHTS: None}
+    if weights.is_dir():
+        return {_WEIGHTS: sha256_of_file(weights / BEST_CHECKPOINT), FROM_RUN: True}
+    return {_WEIGHTS: sha256_of_file(weights)}
+
+
+def learned_from(record: Mapping[str, Any]) -> list[str]:
+    """Return the hashes of the checkpoints of other runs that a training record names: teachers, and where it began."""
+    begun = [record[_WEIGHTS]] if record.get(FROM_RUN) else []
+    return [*record.get("teachers_sha256", ()), *begun]
 
 
 def begin(out: Path, start: Mapping[str, Any], *, resume: bool) -> Path | None:
@@ -119,7 +135,7 @@ def with_weights_of_run(run: Path, wanted: dict[str, Any], *, resume: bool) -> d
         raise ResumeError(
             f"{run}: the run was stopped before its first epoch ended, so it begins anew; name the weights again"
         )
-    return wanted | {_WEIGHTS: start[_WEIGHTS]}
+    return wanted | {key: start[key] for key in (_WEIGHTS, FROM_RUN) if key in start}
 
 
 def read_start(run: Path) -> dict[str, Any]:

@@ -21,7 +21,15 @@ from agepred_train.network import load_start_weights
 from agepred_train.prepare import Faces, clean
 from agepred_train.processes import RandomState, SameWeights
 from agepred_train.recipes import Recipe
-from agepred_train.resume import begin, describe_start, discard, holds_other, refuse_finished, with_weights_of_run
+from agepred_train.resume import (
+    FROM_RUN,
+    begin,
+    describe_start,
+    discard,
+    holds_other,
+    refuse_finished,
+    with_weights_of_run,
+)
 from agepred_train.sampling import EpochSampler, ShareSampler, balancing_weights
 from agepred_train.sources import of_source, sources_of, weights_by_source
 from agepred_train.storage import write_json
@@ -68,8 +76,8 @@ def train(
             their table; they are validated each by itself, and the figure of the first that has `val` chooses.
         faces: their faces, from `prepare`.
         out: folder of this run; it must not hold another one unless `resume` or `replace` is set.
-        weights: ImageNet `state_dict` to start from; None starts from random numbers, or when resuming
-            from what the run started from.
+        weights: what to start from: an ImageNet `state_dict`, or the folder of a finished run, whose best epoch counts.
+            None starts from random numbers, or when resuming from what the run started from.
         teachers: folders of finished runs to learn from beside the labels; several answer as their mean.
         windows: the pixels around the faces, where they were kept; without them pictures are decoded.
         resume: go on from last.ckpt if there is one; recipe, data and detector must be those of the start.
@@ -240,6 +248,7 @@ def _record(start: Mapping[str, Any], inputs: _Inputs, figures: Mapping[str, flo
         "val_without_face": first.without_face,
         "detector": start["detector"],
         "start_weights_sha256": start["start_weights_sha256"],
+        **({FROM_RUN: True} if start.get(FROM_RUN) else {}),
         "teachers_sha256": start["teachers_sha256"],
         "versions": versions(),
         "best": {**figures, **samples},

@@ -1,4 +1,4 @@
-"""Haar cascades, where this OpenCV has them; a clear word where it has not. `make test` runs this file by OpenCV 4, too."""
+"""Haar cascades, where this OpenCV has them; a clear word where it has not. `make test` runs it by both."""
 
 import pytest
 

@@ -175,12 +175,14 @@ def test_parts_that_are_no_models_or_reports_are_refused(parts, tmp_path):
         release(dataclasses.replace(parts, evaluations=[odd]), tmp_path, name="age_tiny")
 
 
-@pytest.fixture
-def taught(tmp_path):
-    """Parts of a student of two teachers, the second of which was taught by a third."""
+@pytest.fixture(params=["taught", "begun"])
+def taught(tmp_path, request):
+    """Parts of a student of two teachers, the second of which was taught by a third, or began from it."""
     third = whole_run(tmp_path / "third", seed=7)
     digest = sha256_of_file(third / "best.ckpt")
-    teachers = [whole_run(tmp_path / "first", seed=5), whole_run(tmp_path / "second", seed=6, teachers_sha256=[digest])]
+    begun = {"start_weights_sha256": digest, "starts_from_run": True}
+    learned = {"teachers_sha256": [digest]} if request.param == "taught" else begun
+    teachers = [whole_run(tmp_path / "first", seed=5), whole_run(tmp_path / "second", seed=6, **learned)]
     digests = [sha256_of_file(run / "best.ckpt") for run in teachers]
     student = whole_run(tmp_path / "student", teachers_sha256=digests)
     fp32 = export(student, tmp_path / "fp32.onnx", version="0.1.0")
@@ -201,6 +203,9 @@ def test_teachers_bring_their_records(taught, tmp_path):
         sha256_of_file(run / "best.ckpt") for run in (first, second, third)
     ]
     assert metrics["teachers"][2]["record"] == json.loads((third / "record.json").read_text())
+    card = (tmp_path / "age_tiny-0.1.0" / "card.md").read_text()
+    for run in taught.teachers:  # each is described, and named where it is learned from
+        assert " ".join(card.split()).count(sha256_of_file(run / "best.ckpt")) >= 2
 
 
 def test_every_teacher_must_be_named(taught, tmp_path):
