@@ -67,17 +67,18 @@ define run_ctest
 	$(BIN)/ctest --preset $(1)
 endef
 
-$(VENV)/.compared: | $(VENV)/.dev
+$(VENV)/.compared: Makefile | $(VENV)/.dev
 	@$(PIP) --no-deps $(COMPARED)
 	@touch $@
 
-$(OPENCV_4): | $(VENV)/.dev
-	@$(PIP) --no-deps --upgrade --target $@ 'opencv-python-headless>=4.10,<5'
+$(OPENCV_4)/.installed: Makefile | $(VENV)/.dev
+	@$(PIP) --no-deps --upgrade --target $(OPENCV_4) 'opencv-python-headless>=4.10,<5'
 	@touch $@
 
-test: $(VENV)/.dev $(VENV)/.compared $(OPENCV_4) $(ORT_HEADER)
+test: $(VENV)/.dev $(VENV)/.compared $(OPENCV_4)/.installed $(ORT_HEADER)
 	$(call run_ctest,dev)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest
+	@PYTHONPATH=$(OPENCV_4) $(BIN)/python -c 'import cv2; cv2.CascadeClassifier'
 	PYTHONPATH=$(OPENCV_4) $(BIN)/python -m pytest tests/python/test_curation_haar.py
 
 # ---- the age model: what has not changed is not made again, what was stopped goes on

@@ -72,7 +72,7 @@ def _names(table: Path, split: str | None, limit: int | None) -> list[str]:
     with table.open(newline="", encoding="utf-8-sig") as file:
         rows = [row for row in csv.DictReader(file) if split is None or row.get("split") == split]
     if not rows:
-        raise SystemExit(f"{table}: no picture belongs to the split {split}")
+        raise SystemExit(f"{table}: no picture belongs to the split {split}; without --split all count")
     count = min(limit or len(rows), len(rows))
     return [rows[number * len(rows) // count]["file"] for number in range(count)]
 

@@ -38,7 +38,7 @@ def release(  # noqa: PLR0917 - Typer reads the parameters by name
         typer.Option(
             "--teacher",
             metavar="RUN",
-            help="A run that taught this one or that it began from, and theirs; all must be named.",
+            help="A run that taught this one, or that it began from; likewise for those runs. All must be named.",
         ),
     ] = None,
     name: Annotated[str, typer.Option(metavar="NAME", help="Of the model.")] = "age_mobilenet_v2",

@@ -214,7 +214,7 @@ def _lineage(record: Mapping[str, Any]) -> str:
     if record.get(FROM_RUN):
         began = f"The weights were trained from those of the run with sha256 {record['start_weights_sha256']}."
     teachers = record.get("teachers_sha256")
-    return f"{began} Beside the labels taught by the runs with sha256 {', '.join(teachers)}." if teachers else began
+    return f"{began} It was also taught by the runs with sha256 {', '.join(teachers)}." if teachers else began
 
 
 def _other_run(run: Mapping[str, Any]) -> str:

@@ -252,5 +252,5 @@ def load_weights(network: nn.Module, trained: nn.Module, run: Path) -> None:
     except RuntimeError as error:
         raise DataError(
             f"{run / BEST_CHECKPOINT}: its network has another shape than this recipe's; start from a run of the same "
-            "architecture and widths, or from random numbers"
+            "architecture, widths and head, or from random numbers"
         ) from error

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from agepred_train.archive import DataError
 from agepred_train.efficientnet_lite import LAST_CHANNELS, EfficientNetLite
-from agepred_train.fit import load_best, load_weights
+from agepred_train.fit import RECORD, load_best, load_weights
 from agepred_train.heads import head_of
 from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO, AgeNetwork, load_backbone, read_checkpoint
 from agepred_train.recipes import Recipe
@@ -83,7 +83,7 @@ def load_start_weights(network: Network, weights: Path) -> None:
         DataError: it is no `state_dict` or no run, or its names or shapes are not those of this network.
     """
     if weights.is_dir():
-        load_weights(network, load_run(weights)[0], weights)
+        _load_from_run(network, weights)
         return
     if isinstance(network, AgeNetwork):
         load_backbone(network, weights)
@@ -105,6 +105,17 @@ def load_start_weights(network: Network, weights: Path) -> None:
         raise DataError(
             f"{weights}: not of this recipe's backbone and width ({error}); give weights of the same architecture"
         ) from error
+
+
+def _load_from_run(network: Network, run: Path) -> None:
+    if not (run / RECORD).exists():
+        raise DataError(f"{run}: not a finished run, it has no {RECORD}; let it end, or start from another one")
+    earlier, recipe = load_run(run)
+    # Not in a state_dict, and not learned.
+    for ours, theirs in zip(network.buffers(), earlier.buffers(), strict=False):
+        if ours.shape == theirs.shape == (1, 3, 1, 1) and not torch.equal(ours, theirs):
+            raise DataError(f"{run}: was trained with normalization={recipe.normalization}; set the same")
+    load_weights(network, earlier, run)
 
 
 def load_run(run: Path) -> tuple[Network, Recipe]:

@@ -281,7 +281,7 @@ def _teachers(parts: Parts, record: Mapping[str, Any]) -> list[dict[str, Any]]:
         found[digest] = _read_object(named[digest] / RECORD)
         missing += learned_from(found[digest])
     if strangers := sorted(str(run) for digest, run in named.items() if digest not in found):
-        raise ReleaseError(f"{', '.join(strangers)} did not teach {parts.run}: name the runs that did")
+        raise ReleaseError(f"{', '.join(strangers)}: neither taught {parts.run} nor began it; name the runs that did")
     return [{"sha256": digest, "record": one} for digest, one in found.items()]
 
 

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ START = "start.json"
 _WEIGHTS = "start_weights_sha256"
 FROM_RUN = "starts_from_run"
 """Set where these weights are a finished run's; absent where they are not."""
+
+# What recipes have learned since, and the value that means what was done before: runs of then can go on.
+_ADDED = {"recipe.mix_share": 0.0}
 
 
 class ResumeError(ValueError):
@@ -110,6 +113,12 @@ def discard(out: Path) -> None:
     shutil.rmtree(old)
 
 
+def refuse_own(out: Path, others: Iterable[Path]) -> None:
+    """Raise ResumeError if `out` is one of the runs that it learns or begins from: replacing it would remove both."""
+    if out.resolve() in {other.resolve() for other in others}:
+        raise ResumeError(f"{out}: is a run that this one learns or begins from; choose another folder")
+
+
 def refuse_finished(out: Path, *, resume: bool) -> None:
     """Raise FileExistsError if `out` holds a run that shall not be resumed: before any long work."""
     if (out / LAST_CHECKPOINT).exists() and not resume:
@@ -159,7 +168,8 @@ def read_start(run: Path) -> dict[str, Any]:
 
 def refuse_difference(run: Path, start: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raise ResumeError, which names the first difference, unless a run's start is what is wanted now."""
-    before, now = dict(_leaves(start)), dict(_leaves(wanted))
+    now = dict(_leaves(wanted))
+    before = {key: value for key, value in _ADDED.items() if key in now} | dict(_leaves(start))
     for key in now | before:
         if before.get(key) != now.get(key):
             raise ResumeError(

@@ -28,6 +28,7 @@ from agepred_train.resume import (
     discard,
     holds_other,
     refuse_finished,
+    refuse_own,
     with_weights_of_run,
 )
 from agepred_train.sampling import EpochSampler, ShareSampler, balancing_weights
@@ -90,6 +91,7 @@ def train(
         DataError: no sample is left to train on or to validate on, or a checkpoint cannot be read.
     """
     resume = resume or replace
+    refuse_own(out, [*teachers, *([weights] if weights else [])])
     refuse_finished(out, resume=resume)
     taught = Teachers(teachers, recipe) if teachers else None
     anew = describe_start(recipe, collection, faces, weights, taught.sha256 if taught else ())

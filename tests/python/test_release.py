@@ -102,7 +102,7 @@ def test_parts_of_different_runs_are_refused(parts, tmp_path):
     for changes, words in (
         ({"run": other}, "does not come from"),
         ({"tables": [table]}, "not a table"),
-        ({"teachers": [other]}, "did not teach"),
+        ({"teachers": [other]}, "neither taught"),
         ({"evaluations": []}, "no evaluations"),
         ({"evaluations": parts.evaluations[:1] * 2}, "second evaluation on utkface-test"),
     ):

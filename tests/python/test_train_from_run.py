@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import pytest
 import torch
@@ -55,7 +56,7 @@ def test_it_is_resumed_without_being_named_again(inputs, earlier, tmp_path):
     assert (new / "record.json").read_bytes() == before
     train(STILL, *inputs, new, weights=earlier, resume=True)
     with pytest.raises(ResumeError, match="start_weights_sha256"):
-        train(STILL, *inputs, new, weights=new, resume=True)
+        train(STILL, *inputs, new, weights=shutil.copytree(new, tmp_path / "other"), resume=True)
 
 
 def test_what_cannot_be_begun_from_is_named(inputs, earlier, tmp_path):
@@ -65,3 +66,34 @@ def test_what_cannot_be_begun_from_is_named(inputs, earlier, tmp_path):
     with pytest.raises(DataError, match="another shape than this recipe's"):
         train(wide, *inputs, tmp_path / "new", weights=earlier)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_run_is_not_replaced_by_one_that_needs_it(inputs, earlier):
+    before = (earlier / "best.ckpt").read_bytes()
+    for needed in ({"weights": earlier}, {"teachers": [earlier]}):
+        with pytest.raises(ResumeError, match="learns or begins from; choose another folder"):
+            train(STILL, *inputs, earlier, replace=True, **needed)
+    assert (earlier / "best.ckpt").read_bytes() == before
+
+
+def test_an_unfinished_run_or_one_of_other_pixels_is_refused(inputs, earlier, tmp_path):
+    unfinished = shutil.copytree(earlier, tmp_path / "unfinished")
+    (unfinished / "record.json").unlink()
+    with pytest.raises(DataError, match=r"not a finished run, it has no record\.json"):
+        train(STILL, *inputs, tmp_path / "new", weights=unfinished)
+    lite = dataclasses.replace(STILL, backbone="efficientnet_lite0", crop_side=32)
+    run = train(lite, *inputs, tmp_path / "lite").folder
+    with pytest.raises(DataError, match="normalization=signed; set the same"):
+        train(dataclasses.replace(lite, normalization="imagenet"), *inputs, tmp_path / "new", weights=run)
+
+
+def test_runs_of_before_a_field_existed_go_on(inputs, tmp_path):
+    old = train(recipes.smoke(), *inputs, tmp_path / "old").folder
+    start = json.loads((old / "start.json").read_text())
+    del start["recipe"]["mix_share"]
+    (old / "start.json").write_text(json.dumps(start))
+    before = (old / "best.ckpt").read_bytes()
+    train(recipes.smoke(), *inputs, old, replace=True)
+    assert (old / "best.ckpt").read_bytes() == before
+    with pytest.raises(ResumeError, match=r"recipe\.mix_share = 0\.0, now it is 0\.5"):
+        train(dataclasses.replace(recipes.smoke(), mix_share=0.5), *inputs, old, resume=True)
