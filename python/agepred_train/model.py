@@ -102,9 +102,7 @@ def load_backbone(network: AgeNetwork, weights: Path) -> None:
         FileNotFoundError: the file is not there.
         DataError: it is no `state_dict`, or its names or shapes are not those of this network.
     """
-    state = read_checkpoint(weights)
-    if not all(isinstance(value, Tensor) for value in state.values()):
-        raise DataError(f"{weights}: holds more than tensors; give the `state_dict` of a MobileNetV2")
+    state = read_state(weights)
     head = {f"classifier.{name}": value for name, value in network.classifier.state_dict().items()}
     backbone = {
         name: value.float() if value.is_floating_point() else value for name, value in state.items() if name not in head
@@ -113,6 +111,21 @@ def load_backbone(network: AgeNetwork, weights: Path) -> None:
         network.load_state_dict(backbone | head, strict=True)
     except RuntimeError as error:
         raise DataError(f"{weights}: not a MobileNetV2 of this width ({error})") from error
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Return a network's `state_dict` that was saved by itself.
+
+    Raises:
+        FileNotFoundError: the file is not there.
+        DataError: it is something else.
+    """
+    state = read_checkpoint(path)
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        raise DataError(
+            f"{path}: holds more than tensors; give the `state_dict` of an ImageNet network, or a run by its folder"
+        )
+    return state
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

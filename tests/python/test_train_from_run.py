@@ -65,6 +65,10 @@ def test_what_cannot_be_begun_from_is_named(inputs, earlier, tmp_path):
     wide = dataclasses.replace(STILL, width=0.5)
     with pytest.raises(DataError, match="another shape than this recipe's"):
         train(wide, *inputs, tmp_path / "new", weights=earlier)
+    for backbone in ("mobilenet_v2", "efficientnet_lite0"):
+        recipe = dataclasses.replace(STILL, backbone=backbone)
+        with pytest.raises(DataError, match=r"best\.ckpt: holds more than tensors; .* or a run by its folder"):
+            train(recipe, *inputs, tmp_path / "new", weights=earlier / "best.ckpt")
     assert not (tmp_path / "new").exists()
 
 
@@ -81,10 +85,12 @@ def test_an_unfinished_run_or_one_of_other_pixels_is_refused(inputs, earlier, tm
     (unfinished / "record.json").unlink()
     with pytest.raises(DataError, match=r"not a finished run, it has no record\.json"):
         train(STILL, *inputs, tmp_path / "new", weights=unfinished)
-    lite = dataclasses.replace(STILL, backbone="efficientnet_lite0", crop_side=32)
-    run = train(lite, *inputs, tmp_path / "lite").folder
     with pytest.raises(DataError, match="normalization=signed; set the same"):
-        train(dataclasses.replace(lite, normalization="imagenet"), *inputs, tmp_path / "new", weights=run)
+        train(dataclasses.replace(STILL, normalization="imagenet"), *inputs, tmp_path / "new", weights=earlier)
+    # The network that model files hold has no other normalization to compare.
+    other = train(dataclasses.replace(STILL, normalization="imagenet"), *inputs, tmp_path / "other").folder
+    with pytest.raises(DataError, match="normalization=imagenet; set the same"):
+        train(STILL, *inputs, tmp_path / "new", weights=other)
 
 
 def test_runs_of_before_a_field_existed_go_on(inputs, tmp_path):
