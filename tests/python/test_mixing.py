@@ -50,16 +50,45 @@ def test_about_that_share_is_mixed_by_up_to_half(share):
         assert own[own < 1].mean().item() == pytest.approx(0.75, abs=0.02)
 
 
-def test_the_loss_of_a_mixture_counts_both_labels_by_their_shares():
-    recipe = dataclasses.replace(recipes.smoke(), dropout=0.0, mix_share=1.0)
+HEADS = {"distribution": "soft_label", "regression": "mse", "groups": "cross_entropy"}
+
+
+def task_of(head: str = "distribution", **changes) -> AgeTask:
+    recipe = dataclasses.replace(recipes.smoke(), head=head, loss=HEADS[head], dropout=0.0, mix_share=1.0, **changes)
     task = AgeTask(recipe, 10, start={})
     task.log = lambda *_, **__: None
-    batch = batch_of(8, taught=False)
     task.network.eval()
+    return task
+
+
+def same_twice(draw):
     torch.manual_seed(7)
-    mixture = mixed(batch, 1.0)
-    torch.manual_seed(7)
-    loss = task.training_step(batch, 0)
+    return draw()
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_loss_of_a_mixture_counts_both_labels_by_their_shares(head):
+    task = task_of(head)
+    batch = batch_of(8, taught=False)
+    mixture = same_twice(lambda: mixed(batch, 1.0))
+    loss = same_twice(lambda: task.training_step(batch, 0))
     outputs = task.network(mixture.batch.crops)
     costs = [labels.weight * task._head.loss(outputs, labels) for labels in (batch.labels, mixture.others)]
     torch.testing.assert_close(loss, (mixture.own * costs[0] + (1 - mixture.own) * costs[1]).mean())
+
+
+def test_teachers_are_asked_about_the_mixture():
+    class Teachers:
+        seen = None
+
+        def distribution(self, crops, temperature):
+            self.seen = crops
+            return torch.full((len(crops), 117), 1 / 117)
+
+    task = task_of()
+    task._teachers = Teachers()
+    batch = batch_of(8)
+    mixture = same_twice(lambda: mixed(batch, 1.0))
+    same_twice(lambda: task.training_step(batch, 0))
+    assert torch.equal(task._teachers.seen, mixture.batch.teacher_crops)
+    assert not torch.equal(task._teachers.seen, batch.teacher_crops)

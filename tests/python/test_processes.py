@@ -19,7 +19,7 @@ from agepred_train.train import train
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch is built without gloo")
 
-TOGETHER = dataclasses.replace(recipes.smoke(), devices=2, batch_size=4, epochs=3, schedule="constant")
+TOGETHER = dataclasses.replace(recipes.smoke(), devices=2, batch_size=4, epochs=3, schedule="constant", mix_share=0.5)
 
 
 @pytest.fixture(scope="module")
