@@ -1,6 +1,7 @@
 """What the tests share: real photographs, real models, and where they are."""
 
 import io
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from agepred_edge import AgeEstimator, default_age_model, read_picture
+
+if find_spec("torch") is not None:
+    # Before a test imports Lightning: it prepares for a torchvision that this torch cannot load.
+    import agepred_train  # noqa: F401
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"

@@ -78,6 +78,7 @@ def workplace(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             for seed, key in enumerate(("large", "small"), 2)
         },
         "train": {"recipe": "smoke", "options": {"set": ["width=1.0", "epochs=1"]}},
+        "enlarge": {"recipe": "smoke", "options": {"set": ["width=1.0", "epochs=1", "crop_side=80"]}},
         "quantize": {"options": {"crops": 16}},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(parameters))
@@ -116,7 +117,7 @@ def test_one_command_makes_a_release_and_versions_can_be_compared(workplace: Pat
     assert all(row["calibrated"] for row in metrics["files"].values())
     assert "## Degraded pictures" in (released / "card.md").read_text()
     assert "Not measured" not in (released / "card.md").read_text()
-    assert (released / "card.md").read_text().count("- Run with sha256") == 2  # the teachers
+    assert (released / "card.md").read_text().count("- Run with sha256") == 3  # the teachers, and what it began from
     commit(workplace)
     in_git = run(workplace, "git", "ls-files").split()
     assert {"dvc.lock", "models/small.json", "models/small-9.8.7/int8.onnx"} <= set(in_git)
@@ -130,7 +131,7 @@ def test_one_command_makes_a_release_and_versions_can_be_compared(workplace: Pat
     parameters["quantize"]["options"]["crops"] = 32
     (workplace / "params.yaml").write_text(yaml.safe_dump(parameters))
     said = run(workplace, "dvc", "repro", "release")
-    for stage in ("prepare", "teach@large", "train", "export", "calibrate@fp32"):
+    for stage in ("prepare", "teach@large", "train", "enlarge", "export", "calibrate@fp32"):
         assert f"Stage '{stage}' didn't change, skipping" in said
     difference = json.loads(run(workplace, "dvc", "metrics", "diff", "--json"))["models/small.json"]
     assert difference["utkface-test.int8.mae"]["diff"] != 0
