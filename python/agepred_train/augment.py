@@ -1,4 +1,4 @@
-"""Random variation of training crops: where they are cut, their colors, their quality, what hides them."""
+"""Random variation of training crops: where they are cut, what is behind them, colors, quality, what hides them."""
 
 import io
 
@@ -14,6 +14,9 @@ Crop = NDArray[np.uint8]
 Points = NDArray[np.float32]
 
 _LUMA = np.array(LUMA, np.float32)
+# Half the axes of what is left of a face before a backdrop, as shares of the side: a crop's corners go at least.
+_HALF_WIDTHS = (0.40, 0.55)
+_HALF_HEIGHTS = (0.46, 0.60)
 
 
 def move_points(points: Points, target: Points, recipe: Recipe, rng: np.random.Generator) -> Points:
@@ -44,10 +47,11 @@ def move_points(points: Points, target: Points, recipe: Recipe, rng: np.random.G
 
 
 def vary_crop(crop: Crop, recipe: Recipe, rng: np.random.Generator) -> Crop:
-    """Return the crop [S, S, 3] flipped, recolored, degraded and partly hidden, each at random."""
+    """Return the crop [S, S, 3] flipped, cut out, recolored, degraded and partly hidden, each at random."""
     if rng.random() < recipe.flip_share:
         crop = crop[:, ::-1]
     for share, change in (
+        (recipe.backdrop_share, _set_before_backdrop),
         (recipe.exposure_share, expose),
         (recipe.sharpen_share, sharpen),
         (recipe.blur_share, blur),
@@ -63,6 +67,16 @@ def vary_crop(crop: Crop, recipe: Recipe, rng: np.random.Generator) -> Crop:
     if rng.random() < recipe.erase_share:
         crop = _erase(crop, rng)
     return np.ascontiguousarray(crop)
+
+
+def _set_before_backdrop(crop: Crop, rng: np.random.Generator) -> Crop:
+    """Paint what lies outside of an ellipse in one gray, black and white the likeliest: studios, masks of editors."""
+    offsets = (np.arange(crop.shape[0]) + 0.5) / crop.shape[0] - 0.5 - rng.uniform(-0.03, 0.03, (2, 1))
+    across, down = offsets[0] / rng.uniform(*_HALF_WIDTHS), offsets[1] / rng.uniform(*_HALF_HEIGHTS)
+    gray = np.uint8(np.clip(rng.uniform(-128, 384), 0, 255))
+    outside = np.square(down)[:, None] + np.square(across) > 1.0
+    result: Crop = np.where(outside[..., None], gray, crop)
+    return result
 
 
 def _recolor(crop: Crop, recipe: Recipe, rng: np.random.Generator) -> Crop:

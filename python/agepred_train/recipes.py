@@ -94,6 +94,8 @@ class Recipe:
     """Share of training crops turned gray, 0 to 1."""
     degrade_share: float = 0.2
     """Share of training crops blurred or saved as a poor JPEG, 0 to 1."""
+    backdrop_share: float = 0.0
+    """Share of training crops whose corners, around the face, are painted in one gray, 0 to 1."""
     blur_share: float = 0.0
     """Share of training crops blurred, up to a deviation of 0.0125 of the side, 0 to 1."""
     sharpen_share: float = 0.0
@@ -228,6 +230,7 @@ _LIMITS = (
     ("color_jitter", 0, BELOW_ONE),
     ("gray_share", 0, 1),
     ("degrade_share", 0, 1),
+    ("backdrop_share", 0, 1),
     ("blur_share", 0, 1),
     ("sharpen_share", 0, 1),
     ("rescale_share", 0, 1),

@@ -22,7 +22,7 @@ FROM_RUN = "starts_from_run"
 """Set where these weights are a finished run's; absent where they are not."""
 
 # What recipes have learned since, and the value that means what was done before: runs of then can go on.
-_ADDED = {"recipe.mix_share": 0.0}
+_ADDED = {"recipe.mix_share": 0.0, "recipe.backdrop_share": 0.0}
 
 
 class ResumeError(ValueError):

@@ -74,6 +74,28 @@ def test_erasing_hides_one_bounded_rectangle(crop):
         assert 0.01 < 1 - unchanged.mean() < 0.2
 
 
+def test_a_backdrop_is_one_gray_around_a_face_that_stays():
+    """Of the same draws at twice the size, as a teacher sees it, the same is left."""
+    recipe = dataclasses.replace(PLAIN, backdrop_share=1.0, flip_share=0.0)
+    crop = np.full((64, 64, 3), (201, 80, 7), np.uint8)  # no gray
+    grays = []
+    for seed in range(60):
+        small, large = (
+            vary_crop(np.repeat(np.repeat(crop, times, 0), times, 1), recipe, np.random.default_rng(seed))
+            for times in (1, 2)
+        )
+        kept = (small == crop).all(axis=2)
+        assert kept[12:52, 16:48].all()  # brows to chin, and cheeks
+        assert not kept[[0, 0, -1, -1], [0, -1, 0, -1]].any()
+        painted = np.unique(small[~kept])
+        assert len(painted) == 1
+        grays.append(painted[0])
+        assert (np.repeat(np.repeat(kept, 2, 0), 2, 1) == (large == painted[0]).all(axis=2)).mean() < 0.03
+    assert grays.count(0) > 5
+    assert grays.count(255) > 5
+    assert len(set(grays)) > 15
+
+
 def test_degrading_keeps_the_mean(crop):
     smooth = np.sort(crop, axis=0)
     recipe = dataclasses.replace(PLAIN, degrade_share=1.0)
