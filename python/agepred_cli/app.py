@@ -6,6 +6,7 @@ import typer
 
 from agepred_cli import (
     ablate,
+    answer,
     calibrate,
     data,
     eval_detector,
@@ -60,6 +61,7 @@ app.command(epilog=train.EXAMPLES)(train.train)
 app.command(epilog=export.EXAMPLES)(export.export)
 app.command(epilog=quantize.EXAMPLES)(quantize.quantize)
 app.command(epilog=calibrate.EXAMPLES)(calibrate.calibrate)
+app.command(epilog=answer.EXAMPLES)(answer.answer)
 app.command("eval", epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command(epilog=explain.EXAMPLES)(explain.explain)
 app.command(epilog=ablate.EXAMPLES)(ablate.ablate)

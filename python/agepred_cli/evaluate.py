@@ -45,9 +45,10 @@ Labels are a CSV of a row a picture: file and age, or file, age_min and age_max 
 are known gender, race, split, coral. A folder without a table must be UTKFace's, whose names tell the labels.
 
 \b
-Predictions of others are a CSV of file and age; an empty age means that no face was found. The answers of each
-model are kept as MODEL-DATA-SPLIT.csv with the distributions beside (.npz), beside the model or in --out; a
-stopped evaluation goes on, and what the same files answered before is not asked again.
+Predictions of others are a CSV of file and age, and maybe group (26-50); an empty age means that no face was
+found. `agepred answer` writes those of a run that no model file can hold. The answers of each model are kept as
+MODEL-DATA-SPLIT.csv with the distributions beside (.npz), beside the model or in --out; a stopped evaluation goes on,
+and what the same files answered before is not asked again.
 """
 
 _WIDTH_OF_FILES = 160  # columns, where the table goes to a file or a pipe

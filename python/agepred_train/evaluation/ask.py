@@ -211,10 +211,10 @@ def answer_of(sample: Sample, faces: int, **answer: Any) -> Prediction:
     )
 
 
-def bare_answer(sample: Sample, faces: int, age: float) -> Prediction:
-    """Return the row of a picture of which nothing but an age is answered."""
+def bare_answer(sample: Sample, faces: int, age: float, group: str = "") -> Prediction:
+    """Return the row of a picture of which nothing but an age is answered, and maybe a group; else it is the age's."""
     # Another network's age may lie outside of the years that groups are made of.
-    group = group_of(min(max(age, 0.0), float(GROUPS[-1][1])))
+    group = group or group_of(min(max(age, 0.0), float(GROUPS[-1][1])))
     return answer_of(sample, faces, age=float(age), stddev=0.0, low=float(age), high=float(age), group=group)
 
 

@@ -16,6 +16,8 @@ from agepred_train.evaluation.predictions import Answers
 ENSEMBLE_LEVEL = 0.8
 """Of the intervals of an average of models, which has no file that could name another one."""
 
+_GROUPS = tuple(f"{low}-{high}" for low, high in GROUPS)
+
 
 def constant(samples: Sequence[Sample], age: float) -> Answers:
     """Return the same age in years for every picture: what a model must beat."""
@@ -26,13 +28,15 @@ def read_predictions(path: Path, samples: Sequence[Sample], median_age: float) -
     """Read other people's answers: a CSV with the columns `file` and `age` (years, any real number).
 
     An empty age means that no face was found: the median answers, as it does for every model. Rows of other pictures
-    do not matter; every one of `samples` must be there.
+    do not matter; every one of `samples` must be there. A column `group` holds the likeliest of the four groups, such
+    as 26-50; where there is none, or it is empty, the group is the age's.
 
     Raises:
         FileNotFoundError: there is no such file.
         DataError: a column, a row or a number is not as it must be, or a picture is missing.
     """
     ages: dict[str, float | None] = {}
+    groups: dict[str, str] = {}
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         try:
@@ -44,6 +48,7 @@ def read_predictions(path: Path, samples: Sequence[Sample], median_age: float) -
                 if row["file"] in ages:
                     raise DataError(f"{place}: {row['file']} is answered twice; remove one of the two")
                 ages[row["file"]] = _age(row["age"], place)
+                groups[row["file"]] = _group(row.get("group"), place)
         except (csv.Error, UnicodeDecodeError) as error:
             raise DataError(f"{path}, line {reader.line_num + 1}: not readable as CSV in UTF-8 ({error})") from error
     missing = [sample.name for sample in samples if sample.name not in ages]
@@ -54,7 +59,9 @@ def read_predictions(path: Path, samples: Sequence[Sample], median_age: float) -
         )
     return Answers(
         rows=tuple(
-            bare_answer(sample, 0, median_age) if (age := ages[sample.name]) is None else bare_answer(sample, 1, age)
+            bare_answer(sample, 0, median_age)
+            if (age := ages[sample.name]) is None
+            else bare_answer(sample, 1, age, groups[sample.name])
             for sample in samples
         )
     )
@@ -91,6 +98,13 @@ def ensemble(members: Sequence[Answers], samples: Sequence[Sample], median_age: 
             group=group[place],
         )
     return Answers(rows=tuple(rows), probabilities=p.astype(np.float32), first_age=first)
+
+
+def _group(text: str | None, place: str) -> str:
+    name = (text or "").strip()
+    if name and name not in _GROUPS:
+        raise DataError(f"{place}: group {name!r} is none of {', '.join(_GROUPS)}; leave it empty for the age's own")
+    return name
 
 
 def _age(text: str | None, place: str) -> float | None:
