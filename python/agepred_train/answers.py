@@ -1,64 +1,77 @@
-"""What a finished run answers, by PyTorch: so that networks that no model file holds can be measured, too."""
+"""What a trained network answers, by PyTorch: so that those that no model file holds can be measured, too."""
 
 import csv
-import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
+from agepred_edge import align
+from agepred_train.archive import DataError
 from agepred_train.data import GROUPS, Sample
-from agepred_train.dataset import FaceCrops
 from agepred_train.heads import head_of
-from agepred_train.labels import collate
-from agepred_train.network import Network, load_run
-from agepred_train.prepare import Faces
-from agepred_train.progress import progress_bar
+from agepred_train.network import load_run
+from agepred_train.parallel import in_chunks
+from agepred_train.prepare import FaceFinder
 from agepred_train.storage import replacing
 
 _BATCH = 64
 
 
-def outputs_of(network: Network, crops: FaceCrops, title: str, *, mirrored: bool = False) -> NDArray[np.float32]:
-    """Return what a network in evaluation mode says of crops, [1, n, outputs]; mirrored ones besides, [2, n, outputs].
-
-    `title` stands before a progress bar.
-    """
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
-    parts = []
-    with torch.inference_mode(), progress_bar() as bar:
-        task = bar.add_task(title, total=len(crops))
-        for batch in DataLoader(crops, _BATCH, collate_fn=collate):
-            views = (batch.crops, batch.crops.flip(3)) if mirrored else (batch.crops,)
-            parts.append(np.stack([network(pixels).float().numpy() for pixels in views]))
-            bar.advance(task, len(batch.crops))
-    return np.concatenate(parts, axis=1)
-
-
-def write_answers(run: Path, samples: Sequence[Sample], faces: Faces, out: Path) -> None:
+def write_answers(run: Path, samples: Sequence[Sample], finder: FaceFinder, out: Path) -> int:
     """Ask a run about pictures and write a CSV that `agepred eval --predictions NAME=FILE` reads.
 
-    Its columns are `file`, `age` in years and `group`, the first and last age of the likeliest of the four groups;
-    both are empty where no face was found.
+    Its columns are `file`, `age` in years, and `group`, the likeliest of the four groups, such as 26-50; the last two
+    are empty where no face was found, or the picture cannot be decoded. The largest face answers.
+
+    Args:
+        run: folder of a run of `train`, any backbone and head.
+        samples: the pictures, in the order of the rows.
+        finder: finds the faces.
+        out: the file; one of that name is replaced once the new one is whole.
+
+    Returns:
+        How many pictures are answered.
 
     Raises:
-        FileNotFoundError: the run has no checkpoint.
-        DataError: it is not one of `train`, or a picture cannot be read.
+        DataError: the folder holds no run of `train`, or its network answers with no number.
     """
-    network, recipe = load_run(run)
+    try:
+        network, recipe = load_run(run)
+    except FileNotFoundError as error:
+        raise DataError(f"{run}: not a run of `agepred train` ({error.filename} is not there)") from error
     head = head_of(recipe)
-    crops = FaceCrops(samples, faces, side=recipe.crop_side)
-    answered: dict[str, tuple[str, str]] = {}
-    if crops.samples:
-        outputs = torch.from_numpy(outputs_of(network, crops, run.name)[0])
-        for sample, age, group in zip(crops.samples, head.age(outputs).tolist(), head.group(outputs), strict=True):
-            low, high = GROUPS[int(group)]
-            # A network that has gone astray answers with no number: then the picture is not answered.
-            answered[sample.name] = (f"{age:.3f}", f"{low}-{high}") if math.isfinite(age) else ("", "")
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
+    rows: list[tuple[str, str]] = []
+    work = partial(_crop, finder, recipe.crop_side)
+    for crops in in_chunks(work, samples, description=run.resolve().name, chunk=_BATCH):
+        answers = [("", "")] * len(crops)
+        found = [number for number, crop in enumerate(crops) if crop is not None]
+        if found:
+            pixels = np.stack([crop for crop in crops if crop is not None])
+            with torch.inference_mode():
+                outputs = network(torch.from_numpy(pixels).permute(0, 3, 1, 2)).float()
+            if not outputs.isfinite().all():
+                raise DataError(f"{run}: the network answers with no number; its training went astray, train again")
+            ages, groups = head.age(outputs).tolist(), head.group(outputs).tolist()
+            for number, age, group in zip(found, ages, groups, strict=True):
+                answers[number] = (f"{age:.3f}", "-".join(map(str, GROUPS[group])))
+        rows += answers
     with replacing(out) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("file", "age", "group"))
-        writer.writerows((sample.name, *answered.get(sample.name, ("", ""))) for sample in samples)
+        writer.writerows((sample.name, *row) for sample, row in zip(samples, rows, strict=True))
+    return sum(bool(age) for age, _ in rows)
+
+
+def _crop(finder: FaceFinder, side: int, sample: Sample) -> NDArray[np.uint8] | None:
+    """Return the crop [side, side, 3] of the largest face; None where there is none."""
+    try:
+        picture = sample.read_picture()
+        found = finder.detect(picture, pixel_format="RGB")
+    except ValueError:  # not to be decoded, or of a size that the core refuses
+        return None
+    return align(picture, found[0].landmarks, side=side, pixel_format="RGB") if found else None

@@ -14,7 +14,7 @@ Crop = NDArray[np.uint8]
 Points = NDArray[np.float32]
 
 _LUMA = np.array(LUMA, np.float32)
-# Half the axes of what is left of a face before a backdrop, as shares of the side: a crop's corners go at least.
+# Semi-axes of the ellipse that is left before a backdrop, as shares of the side: the corners are always painted.
 _HALF_WIDTHS = (0.40, 0.55)
 _HALF_HEIGHTS = (0.46, 0.60)
 

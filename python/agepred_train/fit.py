@@ -18,6 +18,7 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar, WeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import Strategy
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -27,7 +28,6 @@ from agepred_train.archive import DataError
 from agepred_train.memory import keep_freed_memory
 from agepred_train.model import read_checkpoint
 from agepred_train.overrides import from_dict
-from agepred_train.spawning import SpawnedProcesses
 
 BEST_CHECKPOINT = "best.ckpt"
 LAST_CHECKPOINT = "last.ckpt"
@@ -170,7 +170,7 @@ def fit(
             # Apple's accelerator is one device; several processes then share the processor.
             accelerator="cpu" if devices > 1 and not torch.cuda.is_available() else "auto",
             devices=devices,
-            strategy=SpawnedProcesses() if devices > 1 else "auto",
+            strategy=_spawned() if devices > 1 else "auto",
             use_distributed_sampler=False,
             precision=precision,  # type: ignore[arg-type]  # one of many literals
             max_epochs=epochs,
@@ -185,6 +185,13 @@ def fit(
         return float(best.best_model_score if best.best_model_score is not None else math.nan)
     # The processes that knew it are gone.
     return float(read_checkpoint(out / BEST_CHECKPOINT)["callbacks"][best.state_key]["best_model_score"])
+
+
+def _spawned() -> Strategy:
+    # Its module needs a name that is private to Lightning: a version without it must not stop a single process.
+    from agepred_train.spawning import SpawnedProcesses  # noqa: PLC0415
+
+    return SpawnedProcesses()
 
 
 def _tensorboard(out: Path) -> TensorBoardLogger | bool:

@@ -121,9 +121,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         DataError: it is something else.
     """
     state = read_checkpoint(path)
-    if not all(isinstance(value, Tensor) for value in state.values()):
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
         raise DataError(
-            f"{path}: holds more than tensors; give the `state_dict` of an ImageNet network, or a run by its folder"
+            f"{path}: holds more than named tensors; give the `state_dict` of this backbone, or a run by its folder"
         )
     return state
 

@@ -95,7 +95,7 @@ class Recipe:
     degrade_share: float = 0.2
     """Share of training crops blurred or saved as a poor JPEG, 0 to 1."""
     backdrop_share: float = 0.0
-    """Share of training crops whose corners, around the face, are painted in one gray, 0 to 1."""
+    """Share of training crops whose background, outside of an ellipse, becomes one gray, 0 to 1."""
     blur_share: float = 0.0
     """Share of training crops blurred, up to a deviation of 0.0125 of the side, 0 to 1."""
     sharpen_share: float = 0.0

@@ -5,19 +5,23 @@ torchvision, which beside a torch that its binary does not fit has to be prepare
 A launcher of this package brings this package's import, which does so, before Lightning's.
 """
 
+from typing import Final
+
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.strategies.launchers.multiprocessing import _MultiProcessingLauncher
+
+_METHOD: Final = "spawn"
 
 
 class SpawnedProcesses(DDPStrategy):
     """Data-parallel training by spawned processes, as Lightning's `ddp_spawn`."""
 
     def __init__(self) -> None:
-        super().__init__(start_method="spawn")
+        super().__init__(start_method=_METHOD)
 
     def _configure_launcher(self) -> None:
-        self._launcher = _Launcher(self, start_method="spawn")
+        self._launcher = _OwnLauncher(self, start_method=_METHOD)
 
 
-class _Launcher(_MultiProcessingLauncher):
+class _OwnLauncher(_MultiProcessingLauncher):
     """Lightning's, by a name that leads to this module."""

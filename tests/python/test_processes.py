@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import pickle
+import pickletools
 from contextlib import nullcontext
 
 import pytest
@@ -15,6 +17,7 @@ from torch import nn
 from agepred_train import recipes
 from agepred_train.export import load_trained
 from agepred_train.processes import refuse_different
+from agepred_train.spawning import SpawnedProcesses
 from agepred_train.train import train
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="torch is built without gloo")
@@ -31,6 +34,21 @@ def inputs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def unbroken(inputs, tmp_path_factory):
     return train(TOGETHER, *inputs, tmp_path_factory.mktemp("runs") / "unbroken")
+
+
+def test_a_process_imports_this_package_before_lightning():
+    """What a spawned process is sent first is unpickled in order; torchvision is prepared for by our import alone."""
+    import lightning  # not above: spawned processes import this file, too
+
+    trainer = lightning.Trainer(accelerator="cpu", devices=2, strategy=SpawnedProcesses(), logger=False)
+    sent = pickle.dumps(trainer.strategy.launcher._wrapping_function)
+    modules = [name for name in strings_in(sent) if name.startswith(("agepred", "lightning"))]
+    assert modules[0] == "agepred_train.spawning"
+    assert any(name.startswith("lightning") for name in modules)
+
+
+def strings_in(pickled):
+    return [value for opcode, value, _ in pickletools.genops(pickled) if "UNICODE" in opcode.name]
 
 
 def test_two_processes_leave_a_valid_run(unbroken, inputs):

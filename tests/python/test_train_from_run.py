@@ -67,7 +67,7 @@ def test_what_cannot_be_begun_from_is_named(inputs, earlier, tmp_path):
         train(wide, *inputs, tmp_path / "new", weights=earlier)
     for backbone in ("mobilenet_v2", "efficientnet_lite0"):
         recipe = dataclasses.replace(STILL, backbone=backbone)
-        with pytest.raises(DataError, match=r"best\.ckpt: holds more than tensors; .* or a run by its folder"):
+        with pytest.raises(DataError, match=r"best\.ckpt: holds more than named tensors; .* or a run by its folder"):
             train(recipe, *inputs, tmp_path / "new", weights=earlier / "best.ckpt")
     assert not (tmp_path / "new").exists()
 

@@ -1,25 +1,47 @@
 """What runs answer on validation pictures, and how far a step's errors are from the baseline's."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.data import DataLoader
 
 from agepred_train.ablation.plan import Step
 from agepred_train.archive import DataError
 from agepred_train.data import Sample
+from agepred_train.dataset import FaceCrops
 from agepred_train.evaluation.bootstrap import mean_interval
 from agepred_train.heads import DistributionHead, head_of
+from agepred_train.labels import collate
+from agepred_train.network import load_run
 from agepred_train.recipes import Recipe
 
 # Half of the year that a rounded age stands for.
 _ROUNDING = 0.5
+_BATCH = 64
 
 
 Outputs = NDArray[np.float32]
 """What one run says of one set's crops as they are, and mirrored: [2, n, outputs]."""
+
+
+def ask(run: Path, crops: FaceCrops) -> Outputs:
+    """Return a run's outputs.
+
+    Raises:
+        FileNotFoundError, DataError: the run is not finished, or not one of `train`.
+    """
+    network, _ = load_run(run)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
+    parts = []
+    with torch.inference_mode():
+        for batch in DataLoader(crops, _BATCH, collate_fn=collate):
+            both = [network(pixels).float().numpy() for pixels in (batch.crops, batch.crops.flip(3))]
+            parts.append(np.stack(both))
+    return np.concatenate(parts, axis=1)
 
 
 def ages_of(step: Step, runs: Mapping[str, tuple[Recipe, Outputs]]) -> NDArray[np.float64]:

@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agepred_train.ablation.measure import Outputs, ages_of, compare, errors_of
+from agepred_train.ablation.measure import Outputs, ages_of, ask, compare, errors_of
 from agepred_train.ablation.plan import BASELINE, Plan, Step
-from agepred_train.answers import outputs_of
 from agepred_train.data import Collection, Sample
 from agepred_train.dataset import FaceCrops
 from agepred_train.fit import RECORD
 from agepred_train.markdown import table
-from agepred_train.network import load_run
 from agepred_train.overrides import to_dict
 from agepred_train.prepare import Faces
 from agepred_train.recipes import Recipe
@@ -80,8 +78,7 @@ def carry_out(
             for run in step.runs:
                 if (run, source) not in answers:
                     crops = FaceCrops(samples, sets[source][1], side=recipes[run].crop_side)
-                    network, _ = load_run(out / run)
-                    answers[run, source] = outputs_of(network, crops, f"{run} on {source}", mirrored=True)
+                    answers[run, source] = ask(out / run, crops)
             of_set = {run: (recipes[run], answers[run, source]) for run in step.runs}
             errors = errors_of(ages_of(step, of_set), samples)
             baseline.setdefault(source, errors)

@@ -103,7 +103,9 @@ def ensemble(members: Sequence[Answers], samples: Sequence[Sample], median_age: 
 def _group(text: str | None, place: str) -> str:
     name = (text or "").strip()
     if name and name not in _GROUPS:
-        raise DataError(f"{place}: group {name!r} is none of {', '.join(_GROUPS)}; leave it empty for the age's own")
+        raise DataError(
+            f"{place}: group {name!r} is none of {', '.join(_GROUPS)}; empty, or without the column, it is the age's"
+        )
     return name
 
 
