@@ -5,7 +5,7 @@ from pathlib import Path
 
 from agepred_edge.errors import DetectorMissingError
 
-AGE_MODEL = "age_mobilenet_v2-0.3.0"
+AGE_MODEL = "age_mobilenet_v2-0.4.0"
 FACE_MODEL = "face_detector-0.1.0"
 FACE_MODEL_VARIABLE = "AGEPRED_FACE_MODEL"
 NO_POINTS_MODEL = "none"
