@@ -59,6 +59,12 @@ def estimator() -> AgeEstimator:
 
 
 @pytest.fixture(scope="session")
+def blank_crop(estimator: AgeEstimator) -> NDArray[np.uint8]:
+    side = estimator.info.crop_side
+    return np.zeros((side, side, 3), np.uint8)
+
+
+@pytest.fixture(scope="session")
 def hopper_path() -> Path:
     """Grace Hopper, 600 x 512, one face; public domain, part of matplotlib's sample data."""
     matplotlib = pytest.importorskip("matplotlib")

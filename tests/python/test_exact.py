@@ -45,7 +45,11 @@ def test_same_answers_without_vnni(int8_model: Path, chips: list[NDArray[np.uint
     whole = AgeEstimator(int8_model)
     found = [whole.predict(chip, pixel_format="RGB") for chip in chips]
     crops = np.array(
-        [align(chip, faces[0].landmarks, pixel_format="RGB") for chip, faces in zip(chips, found, strict=True) if faces]
+        [
+            align(chip, faces[0].landmarks, side=whole.info.crop_side, pixel_format="RGB")
+            for chip, faces in zip(chips, found, strict=True)
+            if faces
+        ]
     )
     here = np.array([whole.predict_crop(crop).probabilities for crop in crops])
     np.save(tmp_path / "crops.npy", crops)

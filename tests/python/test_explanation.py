@@ -41,15 +41,16 @@ def test_colors_say_which_way_and_how_much():
     np.testing.assert_array_equal(picture, 120)
 
 
-def test_model_without_the_output_says_what_to_do(int8_model, tmp_path):
+def test_model_without_the_output_says_what_to_do(int8_model, blank_crop, tmp_path):
     plain = AgeEstimator(copy_without_features(int8_model, tmp_path))
     assert plain.info.map_shape == (0, 0)
     with pytest.raises(ModelError, match=r"\.onnx: it has no output features.*agepred export"):
-        plain.explain_crop(np.zeros((112, 112, 3), np.uint8))
+        plain.explain_crop(blank_crop)
 
 
-def test_crops_are_checked(estimator: AgeEstimator):
-    with pytest.raises(ValueError, match="112 x 112 x 3"):
-        estimator.explain_crop(np.zeros((111, 112, 3), np.uint8))
+def test_crops_are_checked(estimator: AgeEstimator, blank_crop):
+    side = estimator.info.crop_side
+    with pytest.raises(ValueError, match=f"{side} x {side} x 3"):
+        estimator.explain_crop(blank_crop[1:])
     with pytest.raises(TypeError, match="uint8"):
-        estimator.explain_crop(np.zeros((112, 112, 3), np.float32))
+        estimator.explain_crop(blank_crop.astype(np.float32))

@@ -68,7 +68,8 @@ def test_empty(estimator: AgeEstimator, shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 500, 3), (500, 1, 3), (2, 3, 3)])
 def test_tiny_pictures_have_no_face(estimator: AgeEstimator, shape: tuple[int, ...]) -> None:
     assert estimator.predict(np.full(shape, 128, np.uint8), pixel_format="RGB") == []
-    assert estimator.align_crops(np.full(shape, 128, np.uint8), pixel_format="RGB").shape == (0, 112, 112, 3)
+    side = estimator.info.crop_side
+    assert estimator.align_crops(np.full(shape, 128, np.uint8), pixel_format="RGB").shape == (0, side, side, 3)
 
 
 def test_wrong_strides(estimator: AgeEstimator, hopper: NDArray[np.uint8]) -> None:
