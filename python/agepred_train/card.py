@@ -222,7 +222,7 @@ def _other_run(run: Mapping[str, Any]) -> str:
     record = run["record"]
     sets = [f"{_title(name, known)} ({known.terms})" for name, known in sets_of(record["data"]["sha256"]).items()]
     backbone = record["recipe"].get("backbone", "mobilenet_v2")
-    return f"Run with sha256 {run['sha256']}: a {backbone} trained on {', '.join(sets)}. {_lineage(record)}"
+    return f"Run with sha256 {run['sha256']}: {backbone}, trained on {', '.join(sets)}. {_lineage(record)}"
 
 
 def _subgroups(evaluation: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from agepred_train.graph import read_keys, read_model
 from agepred_train.key_figures import reading_document, set_name
 from agepred_train.resume import learned_from
 from agepred_train.storage import sha256_of_file, write_json
-from agepred_train.unseen import SeenError, how_unseen, is_table_of, pictures_by_set
+from agepred_train.unseen import SeenError, how_unseen, is_table_of, pictures_by_set, tables_of
 
 INT8 = "int8.onnx"
 FP32 = "fp32.onnx"
@@ -71,7 +71,8 @@ def release(parts: Parts, models: Path, *, name: str) -> Path:
         "version": version,
         "files": {file: _describe(path) for file, path in ((INT8, parts.int8), (FP32, parts.fp32))},
         "evaluations": _evaluations(parts, record, [one["record"] for one in teachers]),
-        "pictures": pictures_by_set(parts.tables) if parts.tables else None,
+        # Teachers' tables are of the same pictures, or of others: they count for what was seen, not here.
+        "pictures": pictures_by_set(tables_of(parts.tables, _trained_on(record))) or None,
         "commands": list(parts.commands),
         "record": record,
         "teachers": teachers,
@@ -222,7 +223,7 @@ def _calibrated_on(model: Path) -> dict[str, str]:
 
 def _unseen(data: Mapping[str, Any], trained: Sequence[Mapping[str, str]], tables: Sequence[Path]) -> str:
     """Return how it is known that the network did not see an evaluation's pictures, if its teachers did not either."""
-    known, *_ = [how_unseen(data, hashes, [one for one in tables if is_table_of(one, hashes)]) for hashes in trained]
+    known, *_ = [how_unseen(data, hashes, tables_of(tables, hashes)) for hashes in trained]
     return known
 
 

@@ -71,6 +71,11 @@ def is_table_of(table: Path, trained: Mapping[str, str]) -> bool:
     return bool({read_manifest(table).hashes[table.name], sha256_of_file(table)} & set(trained.values()))
 
 
+def tables_of(tables: Sequence[Path], trained: Mapping[str, str]) -> list[Path]:
+    """Return those of some tables that a training read; raises as `is_table_of` does."""
+    return [table for table in tables if is_table_of(table, trained)]
+
+
 def pictures_by_set(tables: Sequence[Path]) -> dict[str, dict[str, int]]:
     """Return how many pictures of each set tables of `agepred data` give to train, val and test, and drop.
 

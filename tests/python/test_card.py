@@ -143,7 +143,7 @@ def test_what_training_started_from_and_who_taught_is_stated(changed):
     changed["teachers"] = [{"sha256": "7" * 64, "record": record}]
     card = in_one_line(write_card(changed))
     assert "trained from random numbers" in card
-    assert "a resnet50 trained on UTKFace (non-commercial research only" in card
+    assert "resnet50, trained on UTKFace (non-commercial research only" in card
 
 
 def test_files_that_are_not_calibrated_and_pictures_that_were_not_read_are_told(changed):

@@ -1,6 +1,7 @@
 """Figures of pictures that a model was trained on must not be released: by other sets, same splits, or name by name."""
 
 import csv
+import shutil
 
 import pytest
 from tiny_set import jpeg, write_tar
@@ -9,7 +10,7 @@ from agepred_train.archive import index_archive
 from agepred_train.curation.manifest import read_manifest, write_manifest
 from agepred_train.data import Sample
 from agepred_train.storage import sha256_of_file
-from agepred_train.unseen import SeenError, how_unseen, pictures_by_set
+from agepred_train.unseen import SeenError, how_unseen, pictures_by_set, tables_of
 
 SPLITS = {"a.jpg": "train", "b.jpg": "val", "c.jpg": "test", "d.jpg": "train"}
 
@@ -104,3 +105,10 @@ def test_pictures_are_counted_by_set_and_split(data):
     archive, _ = data
     table, _ = table_of(archive, dropped="no_face")
     assert pictures_by_set([table]) == {"faces": {"train": 1, "val": 1, "test": 1, "drop": 1}}
+
+
+def test_tables_are_told_apart_by_what_they_say(data):
+    archive, _ = data
+    other = shutil.copyfile(table_of(archive)[0], archive.parent / "other.csv")
+    table, trained = table_of(archive, dropped="no_face")
+    assert tables_of([other, table], trained) == [table]
