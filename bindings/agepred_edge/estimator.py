@@ -217,7 +217,7 @@ def align(
     Args:
         picture: as AgeEstimator.predict takes it.
         landmarks: 5 x 2, in pixels of the picture.
-        side: of the crop, 1 to 1024 pixels.
+        side: of the crop, 1 to 1024 pixels; `predict_crop` wants its model's, `AgeEstimator.info.crop_side`.
         points: 5 x 2, where the landmarks shall lie in the crop, in fractions of its side.
         pixel_format: of an array.
 

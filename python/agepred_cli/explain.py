@@ -47,9 +47,9 @@ order. Model files need the output `features`, which `agepred export` writes; --
 training run, of every backbone and head, and needs the training tools, as --data does.
 
 \b
-With --data: the mean map of each decade of labeled age, and the check that the maps mean something: crops are blurred
-place by place in the map's order, a random and the reverse one, and the age is followed (docs/explain.md). Sets, labels
-and splits are read as by `agepred eval`.
+With --data: the mean map of each decade of labeled age, and the check that the maps mean something: crops give way
+to another face of the same age, place by place in the map's order, a random and the reverse one, and the age is
+followed (docs/explain.md). Sets, labels and splits are read as by `agepred eval`.
 """
 
 Pixels = NDArray[np.uint8]

@@ -11,7 +11,7 @@ from agepred_cli.failure import reported, training_tools
 EXAMPLES = """\b
 Examples:
   agepred export build/runs/first_light
-  agepred export build/runs/first_light --out build/fp32.onnx --model-version 0.2.0
+  agepred export build/runs/first_light --out build/fp32.onnx --model-version 0.5.0
 """
 
 

@@ -253,7 +253,7 @@ def first_light() -> Recipe:
 
 
 def agepred_mobilenet_v2() -> Recipe:
-    """Return the recipe of the released model: several data sets, growing crops, and what cameras and messengers do."""
+    """Return the recipe of the released model's first run: several data sets, growing crops, poor pictures."""
     return Recipe(
         name="agepred_mobilenet_v2",
         crop_side=128,
@@ -269,7 +269,7 @@ def agepred_mobilenet_v2() -> Recipe:
 
 
 def agepred_teacher() -> Recipe:
-    """Return the recipe of the network that teaches the released one: larger, of larger crops, on the same pictures."""
+    """Return the recipe of the network that teaches the released one: a larger one, on the same pictures."""
     return replace(
         agepred_mobilenet_v2(), name="agepred_teacher", backbone="efficientnet_lite2", crop_side=144, epochs=12
     )
