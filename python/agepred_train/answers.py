@@ -13,6 +13,7 @@ from agepred_edge import align
 from agepred_train.archive import DataError
 from agepred_train.data import GROUPS, Sample
 from agepred_train.heads import head_of
+from agepred_train.memory import keep_freed_memory
 from agepred_train.network import load_run
 from agepred_train.parallel import in_chunks
 from agepred_train.prepare import FaceFinder
@@ -44,6 +45,7 @@ def write_answers(run: Path, samples: Sequence[Sample], finder: FaceFinder, out:
     except FileNotFoundError as error:
         raise DataError(f"{run}: not a run of `agepred train` ({error.filename} is not there)") from error
     head = head_of(recipe)
+    keep_freed_memory()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in the stubs
     rows: list[tuple[str, str]] = []
     work = partial(_crop, finder, recipe.crop_side)
